@@ -1,0 +1,59 @@
+// Files as the journal needs them, handed in so that tests can tear writes, fail syncs and fill disks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+
+namespace sluice {
+
+// An open file. Calls at different offsets may come from several threads.
+class File {
+ public:
+  virtual ~File() = default;
+  // Writes at most data.size() bytes at `offset`; the count may be short. Nothing is durable before Sync.
+  virtual absl::StatusOr<size_t> WriteAt(uint64_t offset, std::string_view data) = 0;
+  // Reads at most `size` bytes at `offset`; short at the end of the file.
+  virtual absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) const = 0;
+  // fdatasync. After an error nothing that was written since the last success may be believed, and this handle must not
+  // be synced again (delivery.md: a failed fsync is never retried on the same handle).
+  virtual absl::Status Sync() = 0;
+  virtual absl::StatusOr<uint64_t> Size() const = 0;
+};
+
+// Thread-safe. Paths are absolute or relative to the process.
+class FileSystem {
+ public:
+  virtual ~FileSystem() = default;
+  enum class Mode { kRead, kReadWrite, kCreateNew /* fails if it exists; mode 0600 */ };
+  virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) = 0;
+  // Names without the folder, sorted; NotFound if there is no such folder.
+  virtual absl::StatusOr<std::vector<std::string>> List(const std::string& folder) = 0;
+  virtual absl::Status MakeFolder(const std::string& path) = 0;  // 0700, parents too; fine if it exists
+  virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
+  virtual absl::Status Remove(const std::string& path) = 0;
+  // fsync of the folder: makes creations, renames and removals in it durable.
+  virtual absl::Status SyncFolder(const std::string& folder) = 0;
+};
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) override;
+  absl::StatusOr<std::vector<std::string>> List(const std::string& folder) override;
+  absl::Status MakeFolder(const std::string& path) override;
+  absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Remove(const std::string& path) override;
+  absl::Status SyncFolder(const std::string& folder) override;
+};
+
+// A whole small file (configuration, key, password), at most `limit` bytes.
+absl::StatusOr<std::string> ReadFile(const std::string& path, size_t limit = 1 << 20);
+// Written beside, synced and renamed, mode as given: the old content or the new, never a part.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode = 0600);
+
+}  // namespace sluice

@@ -1,0 +1,121 @@
+# One function for each kind of target. Sources are relative to the calling folder; includes are from the root.
+
+function(_sluice_compile target)
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers)
+  if(SLUICE_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(SLUICE_TIDY)
+    set_target_properties(${target} PROPERTIES CXX_CLANG_TIDY "${CLANG_TIDY};--quiet")
+  endif()
+endfunction()
+
+# sluice_library(<name> SOURCES … DEPS …)
+function(sluice_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    _sluice_compile(${name})
+    target_link_libraries(${name} PUBLIC ${arg_DEPS})
+  else()
+    add_library(${name} INTERFACE)
+    target_include_directories(${name} INTERFACE ${CMAKE_SOURCE_DIR})
+    target_link_libraries(${name} INTERFACE ${arg_DEPS})
+  endif()
+endfunction()
+
+# sluice_program(<name> SOURCES … DEPS …): lands in build/<preset>/bin
+function(sluice_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  _sluice_compile(${name})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+endfunction()
+
+# sluice_test(<name> SOURCES … DEPS … [TIMEOUT s] [LABELS …]): a GoogleTest program, one ctest entry
+function(sluice_test name)
+  if(NOT SLUICE_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  _sluice_compile(${name})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  # A 30-byte leak inside c-ares is not ours; gRPC's own synchronisation is invisible to TSan.
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+    SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\] [0-9]+ tests?, listed below.*\\[  PASSED  \\] 0 tests"
+    ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/toolchains/lsan.supp;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/toolchains/tsan.supp ignore_noninstrumented_modules=1;SLUICE_BIN=${CMAKE_BINARY_DIR}/bin;SLUICE_SOURCE=${CMAKE_SOURCE_DIR}")
+endfunction()
+
+# sluice_script_test(<name> COMMAND … [TIMEOUT s] [LABELS …]): a system test written as a script; SLUICE_BIN names the programs
+function(sluice_script_test name)
+  if(NOT SLUICE_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "TIMEOUT" "COMMAND;LABELS" ${ARGN})
+  add_test(NAME ${name} COMMAND ${arg_COMMAND} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}" SKIP_RETURN_CODE 77
+    ENVIRONMENT "SLUICE_BIN=${CMAKE_BINARY_DIR}/bin;SLUICE_SOURCE=${CMAKE_SOURCE_DIR};PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+# sluice_fuzz(<name> SOURCES … DEPS … CORPUS dir): with preset fuzz a libFuzzer program; otherwise a test that
+# replays the corpus, so that a finding stays fixed in every build.
+function(sluice_fuzz name)
+  if(NOT SLUICE_BUILD_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(arg "" "CORPUS" "SOURCES;DEPS" ${ARGN})
+  if(SLUICE_FUZZ)
+    add_executable(${name} ${arg_SOURCES})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  else()
+    add_executable(${name} ${arg_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay_main.cc)
+  endif()
+  _sluice_compile(${name})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  if(SLUICE_FUZZ)
+    add_test(NAME ${name} COMMAND ${name} -runs=20000 -max_total_time=20 ${arg_CORPUS})
+  else()
+    add_test(NAME ${name} COMMAND ${name} ${arg_CORPUS})
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT 120 LABELS fuzz)
+endfunction()
+
+# sluice_proto(<name> FILES … [GRPC] DEPS …): generated code below build/<preset>/proto, included as "sluice/…/x.pb.h"
+function(sluice_proto name)
+  cmake_parse_arguments(arg "GRPC" "" "FILES;DEPS" ${ARGN})
+  set(out ${CMAKE_BINARY_DIR}/proto)
+  set(generated)
+  foreach(file ${arg_FILES})
+    string(REGEX REPLACE "\\.proto$" "" stem ${file})
+    set(outputs ${out}/${stem}.pb.cc ${out}/${stem}.pb.h)
+    set(plugin)
+    if(arg_GRPC)
+      list(APPEND outputs ${out}/${stem}.grpc.pb.cc ${out}/${stem}.grpc.pb.h)
+      set(plugin --grpc_out=${out} --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>)
+    endif()
+    add_custom_command(
+      OUTPUT ${outputs}
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${out}
+      COMMAND protobuf::protoc --proto_path=${CMAKE_SOURCE_DIR}/proto --cpp_out=${out} ${plugin} ${file}
+      DEPENDS ${CMAKE_SOURCE_DIR}/proto/${file}
+      VERBATIM)
+    list(APPEND generated ${outputs})
+  endforeach()
+  add_library(${name} STATIC ${generated})
+  target_include_directories(${name} SYSTEM PUBLIC ${out})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf ${arg_DEPS})
+  if(arg_GRPC)
+    target_link_libraries(${name} PUBLIC gRPC::grpc++)
+  endif()
+endfunction()

@@ -1,0 +1,55 @@
+// The small interfaces between drivers and the gateway. Owned here; the intake implements EventSink.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "devices/event.h"
+
+namespace sluice::devices {
+
+// Where drivers deliver. Thread-safe.
+class EventSink {
+ public:
+  virtual ~EventSink() = default;
+  // Takes an event. Returns once it is written to the journal (it survives kill -9) or refused for good; blocks while
+  // the gateway has no room, at most until Shutdown. OK, also for a duplicate; InvalidArgument or PermissionDenied:
+  // refused, recorded and named in the next receipt; Unavailable: not taken, the gateway is stopping.
+  virtual absl::Status Accept(const std::string& source, const std::string& where, DecodedEvent event) = 0;
+  // Counts and remembers what could not be decoded.
+  virtual void Reject(Rejection rejection) = 0;
+  // A retained message on an event topic: the broker's memory, not an event (case 38). Counted.
+  virtual void CountRetained(const std::string& source) = 0;
+};
+
+// Carries receipts back to devices. A driver whose devices understand them implements it. Called from one thread of the
+// gateway; must not block for long.
+class ReceiptChannel {
+ public:
+  virtual ~ReceiptChannel() = default;
+  virtual void SendReceipt(const Receipt& receipt) = 0;
+};
+
+struct DriverStatus {
+  std::string name;      // mqtt:main, serial:scale-1
+  std::string state;     // connected, connecting, waiting, closed
+  std::string detail;    // why, in words
+  std::string promise;   // what an acknowledgement on this path means
+  uint64_t events = 0;
+  uint64_t rejected = 0;
+};
+
+// One configured source of events. Start and Stop are called from the main thread; Status from any.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual absl::Status Start() = 0;   // begins to connect or retries for ever; an error only for what can never work
+  virtual void Stop() = 0;            // no call into the sink after it returned
+  virtual DriverStatus Status() const = 0;
+  virtual ReceiptChannel* receipts() { return nullptr; }
+};
+
+}  // namespace sluice::devices

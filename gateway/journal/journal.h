@@ -1,0 +1,136 @@
+// The append-only log on flash: where an event becomes the gateway's promise (delivery rules R1, R3–R6; FORMAT.md).
+//
+// Knows only bytes, ids and numbers. One instance per state directory. All methods are thread-safe unless said
+// otherwise; completions and the tail are called without any of the journal's locks, except OnAppended (see there).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/item.h"
+#include "base/random.h"
+#include "base/seal.h"
+
+namespace sluice::journal {
+
+// Who learns of what was written. Implemented by the outbox.
+class Tail {
+ public:
+  virtual ~Tail() = default;
+  // `item` has its number and is written (not yet synced). Called in number order per queue while the journal's append
+  // lock is held: must be short, must not call the journal.
+  virtual void OnAppended(Item item) = 0;
+  // The journal is about to recycle segments and needs every item up to these numbers acknowledged or stored
+  // elsewhere. Returns at once; the work is done on the tail's own thread, which then calls Journal::Release.
+  virtual void OnSpaceNeeded(uint64_t segment) = 0;
+  // A segment is finished: the moment to save what must not be older than the journal (delivery rule R11).
+  virtual void OnSegmentChange() = 0;
+};
+
+struct Options {
+  std::string folder;                       // created 0700
+  uint64_t segment_bytes = 8u << 20;        // multiple of 4096
+  uint32_t min_segments = 3;                // made when first opened
+  uint32_t max_segments = 8;                // more are made on demand while the quota allows
+  size_t max_record_bytes = 256u << 10;     // larger payloads are refused (case 39)
+  int64_t sync_at_least_every_ms = 5000;    // R4
+};
+
+struct Figures {
+  uint64_t appended = 0, appended_bytes = 0, syncs = 0, sync_failures = 0, short_writes = 0, segments = 0,
+           segment_changes = 0, bad_records = 0, waiting = 0;
+  int64_t last_sync_us = 0;   // how long the last sync took
+};
+
+// Called exactly once for each accepted item: OK when it is safe, an error only when the journal is shut down first
+// (the event may or may not have survived; the device must send again).
+using Completion = absl::AnyInvocable<void(absl::Status)>;
+
+struct NewRecord {
+  Queue queue = Queue::kShopBulk;
+  EventId id;
+  int64_t accepted_ms = 0;
+  std::string bytes;
+};
+
+// What was found at start, oldest first.
+struct Found {
+  struct Segment {
+    std::string file;
+    uint64_t number = 0;
+    absl::Status status;   // why reading ended before the end of the written part, if it did
+  };
+  std::vector<Epoch> epochs;       // in start order, without the new one
+  std::vector<Segment> segments;
+  bool clean_stop = true;          // false: the last run did not close the journal; up to 50 ms of bulk may be missing
+};
+
+class Journal {
+ public:
+  // Opens or creates, reads and syncs every segment, then begins a new epoch in a new segment. Always succeeds on
+  // damaged content: a damaged segment is kept (renamed *.bad-<n>, never deleted) and reported in Found; an error means
+  // that the folder cannot be used at all (permissions, disk full before the first segment exists, another process).
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const Options& options, const std::string& gateway,
+                                                       const std::string& shop, uint64_t ordinal, FileSystem& files,
+                                                       const Clock& clock, Random& random, const Sealer* sealer);
+  // Shuts down: syncs, completes or fails all waiters, stops the syncer thread.
+  virtual ~Journal() = default;
+
+  virtual const Epoch& epoch() const = 0;
+  virtual const Found& found() const = 0;
+
+  // Must be called once, before the first Append.
+  virtual void Start(Tail* tail) = 0;
+
+  // Writes the record with one pwrite and numbers it. When the call returns OK the record survives the death of the
+  // process, not yet a power cut; `done` tells when it is safe: synced, or acknowledged by the cloud.
+  // ResourceExhausted: no segment can be recycled yet; nothing was taken, try again after WaitForSpace.
+  // InvalidArgument: larger than max_record_bytes. `done` is not called when an error is returned.
+  virtual absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) = 0;
+
+  // `done` once (queue, number) of the running epoch is safe; at once if it is already.
+  virtual void WhenSafe(Queue queue, uint64_t number, Completion done) = 0;
+
+  // Blocks until Append may succeed again or the timeout passes. True: try.
+  virtual bool WaitForSpace(int64_t timeout_ms) = 0;
+
+  // The cloud has acknowledged everything up to `number`; completes the waiters below it. `ack_time_us`: from append
+  // to acknowledgement of the newest one covered; steers how long the syncer waits for the cloud (R4).
+  virtual void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t ack_time_us) = 0;
+  // The stream of a queue is up and acknowledging, or not.
+  virtual void LinkUp(Queue queue, bool up) = 0;
+
+  // Everything up to `number` is acknowledged or committed elsewhere: segments may go when all of theirs is (R6).
+  virtual void Release(const EpochId& epoch, Queue queue, uint64_t number) = 0;
+
+  // Syncs now and waits for it.
+  virtual absl::Status Sync() = 0;
+
+  // Everything readable of (epoch, queue) with numbers in [from, last], ascending, until the visitor returns false.
+  // Reads from segment files: slower than memory; for recovery and for what neither memory nor outbox holds.
+  virtual absl::Status Read(const EpochId& epoch, Queue queue, uint64_t from, uint64_t last,
+                            const std::function<bool(Item)>& visitor) const = 0;
+  // Every record of every segment in the order it was written (start-up: device ranges, recovery).
+  virtual absl::Status ReadAll(const std::function<bool(Item)>& visitor) const = 0;
+
+  // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between.
+  struct Span {
+    uint64_t first = 0, last = 0;
+  };
+  virtual Span Holds(const EpochId& epoch, Queue queue) const = 0;
+  virtual uint64_t LastNumber(Queue queue) const = 0;        // of the running epoch
+  // Wall-clock ms when the number of the running epoch was covered by a sync; 0: not yet or not remembered.
+  virtual int64_t SyncedAtMs(Queue queue, uint64_t number) const = 0;
+  virtual Figures figures() const = 0;
+};
+
+}  // namespace sluice::journal

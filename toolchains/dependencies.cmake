@@ -10,9 +10,10 @@ find_package(nlohmann_json CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
 find_package(PkgConfig REQUIRED)
-pkg_check_modules(tomlplusplus REQUIRED IMPORTED_TARGET tomlplusplus)
-pkg_check_modules(re2 REQUIRED IMPORTED_TARGET re2)
-pkg_check_modules(libmosquitto REQUIRED IMPORTED_TARGET libmosquitto)
+pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
+# Prefix RE2LIB: a variable re2_FOUND would keep gRPC from looking for its own re2 target.
+pkg_check_modules(RE2LIB REQUIRED IMPORTED_TARGET re2)
+pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
 
 # SOCI ships no CMake package on Debian.
 add_library(sluice_soci INTERFACE)

@@ -13,8 +13,10 @@ Plan PlanBatch(uint64_t cursor, std::span<const Item> items) {
   for (const Item& item : items) {
     switch (Decide(plan.cursor, item.first, item.last)) {
       case Verdict::kSkip:
-        // Behind an accepted item nothing can lie below the cursor while the batch ascends.
-        if (plan.accept > 0) return plan;
+        if (plan.accept > 0) {  // the batch does not ascend
+          plan.expected = plan.cursor + 1;
+          return plan;
+        }
         ++plan.skip;
         break;
       case Verdict::kAccept:

@@ -149,8 +149,9 @@ absl::Status Receiver::OnHello(const wire::Hello& hello, Reply& reply) {
     if (held.shop().empty() || held.shop().size() > kMaxNameBytes) {
       return Malformed("hello.epochs.shop", StrCat(held.shop().size(), " bytes, expected 1 to ", kMaxNameBytes));
     }
-    if (held.first() != 0 || held.last() != 0) {
-      RETURN_IF_ERROR(CheckNumbers(held.first(), held.last(), "hello.epochs"));
+    // first 0: nothing is held any more, but `last` was counted.
+    if (held.last() != 0 || held.first() != 0) {
+      RETURN_IF_ERROR(CheckNumbers(std::max<uint64_t>(held.first(), 1), held.last(), "hello.epochs"));
     }
     epochs.push_back(Epoch{.id = id, .ordinal = held.ordinal(), .gateway = peer_.gateway, .shop = held.shop()});
     stretches_.push_back(Stretch{.epoch = id, .last = held.last()});

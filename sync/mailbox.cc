@@ -5,13 +5,14 @@
 
 namespace sluice::sync {
 
-void Mailbox::Post(Task task) {
+bool Mailbox::Post(Task task) {
   {
     const std::lock_guard lock(mutex_);
-    if (closed_) return;
+    if (closed_) return false;
     tasks_.push_back(std::move(task));
   }
   changed_.notify_one();
+  return true;
 }
 
 void Mailbox::Wake(Queue queue) {

@@ -17,8 +17,8 @@ using Task = absl::AnyInvocable<void()>;
 // Thread-safe. Held by shared pointers, so that a late callback of gRPC or the outbox finds it, closed if need be.
 class Mailbox {
  public:
-  // Dropped after Close.
-  void Post(Task task);
+  // False: closed, the task was dropped.
+  bool Post(Task task);
   // Marks the queue; many marks before the next Wait are one.
   void Wake(Queue queue);
   void Close();

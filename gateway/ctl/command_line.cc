@@ -4,6 +4,7 @@
 #include <functional>
 #include <string>
 
+#include "gateway/ctl/cloud_command_line.h"
 #include "gateway/ctl/devices_command.h"
 #include "gateway/ctl/exit_code.h"
 #include "gateway/ctl/queues_command.h"
@@ -61,6 +62,8 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   CLI::App* sync = app.add_subcommand("sync", "delivery to the cloud")->require_subcommand(1);
   sync->fallthrough();
   sync->add_subcommand("now", "links that wait for a retry try at once")->callback([&] { run = RunSyncNow; });
+
+  AddCloudCommands(app, run);
 
   try {
     app.parse(argc, argv);

@@ -166,7 +166,11 @@ absl::Status Fleet::RewriteState() {
 absl::Status Fleet::Step(bool producing) {
   const int64_t now_us = shared_.clock.MonotonicUs();
   size_t work = producing ? Produce(now_us) : 0;
-  RETURN_IF_ERROR(shared_.state.Flush());
+  if (shared_.state.enabled()) {
+    // The ledger first: what the state forgets, the ledger must know.
+    RETURN_IF_ERROR(shared_.ledger.Flush());
+    RETURN_IF_ERROR(shared_.state.Flush());
+  }
   for (const auto& device : devices_) work += device->Pump(kBurst);
   if (now_us >= tick_at_us_) {
     tick_at_us_ = now_us + kTickUs;
@@ -214,8 +218,8 @@ absl::Status Fleet::Run(const volatile std::sig_atomic_t& stop) {
     std::fputc('\n', stderr);
   }
   for (const auto& device : devices_) device->link().Close();
-  RETURN_IF_ERROR(shared_.state.Flush());
-  return shared_.ledger.Flush();
+  RETURN_IF_ERROR(shared_.ledger.Flush());
+  return shared_.state.Flush();
 }
 
 }  // namespace sluice::sim

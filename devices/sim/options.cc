@@ -26,12 +26,12 @@ constexpr const char* kExamples =
     "    sluice-sim --serial 2 --serial-dir /run/sim --rate 1\n"
     "Exit code: 0 every event was answered (or ended by a signal), 1 some were not, 2 misuse, 3 failed.";
 
-// mqtt://host:port, mqtts://host:port, host:port or host.
+// mqtt://host:port, mqtts://host:port (tcp and ssl are the same, as Paho has them), host:port or host.
 absl::Status ParseBroker(std::string_view url, BrokerOptions& broker) {
-  broker.tls = url.starts_with("mqtts://");
   if (const size_t scheme = url.find("://"); scheme != std::string_view::npos) {
     const std::string_view name = url.substr(0, scheme);
-    if (name != "mqtt" && name != "mqtts") {
+    broker.tls = name == "mqtts" || name == "ssl";
+    if (!broker.tls && name != "mqtt" && name != "tcp") {
       return absl::InvalidArgumentError(StrCat("--broker: scheme ", name, " is neither mqtt nor mqtts"));
     }
     url.remove_prefix(scheme + 3);

@@ -49,8 +49,8 @@ int main(int argc, char** argv) {
       ->required()->check(CLI::ExistingDirectory);
   app.add_option("--wait", options.wait_s, "Read again for up to so many seconds, until everything accepted is applied");
   app.add_flag("--expect-accepted", options.expect_accepted, "Nothing accepted is a failure too");
-  app.add_flag("--json", options.json, "Only the JSON line; without it the first faults are told on standard error");
-  app.add_option("--show", options.show, "How many faults to tell")->capture_default_str();
+  app.add_flag("--json", options.json, "Accepted for symmetry: standard output is always the one JSON line");
+  app.add_option("--show", options.show, "How many faults to tell on standard error")->capture_default_str();
   app.footer("Exit code: 0 applied equals accepted, nothing missing, doubled or out of order; 1 otherwise; 2 misuse or unreadable.");
   try {
     app.parse(argc, argv);
@@ -77,9 +77,7 @@ int main(int argc, char** argv) {
     const auto pause = std::max<Clock::duration>(Clock::now() - begin, std::chrono::milliseconds(200));
     std::this_thread::sleep_for(std::min<Clock::duration>(pause, end - Clock::now()));
   }
-  if (!options.json) {
-    for (const std::string& fault : verdict.faults) std::cerr << "sluice-judge: " << fault << "\n";
-  }
+  for (const std::string& fault : verdict.faults) std::cerr << "sluice-judge: " << fault << "\n";
   std::cout << verdict.ToJson() << std::endl;
   return verdict.Good() && (!options.expect_accepted || verdict.accepted > 0) ? 0 : 1;
 }

@@ -1,0 +1,138 @@
+#include "devices/sim/device.h"
+
+#include <algorithm>
+
+#include "base/status.h"
+#include "devices/sim/text.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr int64_t kLongestPatienceUs = 60'000'000;
+constexpr std::string_view kPad =
+    "----------------------------------------------------------------------------------------------------------------"
+    "----------------------------------------------------------------------------------------------------------------";
+
+int64_t UnixMicroseconds() {
+  timespec now{};
+  clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000;
+}
+
+}  // namespace
+
+Device::Device(std::string name, std::unique_ptr<Family> family, const DeviceOptions& options, Shared& shared)
+    : name_(std::move(name)),
+      family_(std::move(family)),
+      options_(options),
+      shared_(shared),
+      patience_us_(options.resend_after_us) {}
+
+void Device::Produce(Wish wish) {
+  members_.clear();
+  if (say_online_ && wish != Wish::kCritical) {
+    wish = Wish::kOnline;
+    say_online_ = false;
+  }
+  OpenEvent event{.boot = options_.boot, .seq = next_seq_++};
+  event.kind = family_->Next(wish, members_);
+  std::string& body = event.body;
+  body.reserve(options_.body_bytes + 32);
+  body += '{';
+  if (options_.serial) Append(body, "\"device\":\"", name_, "\",\"kind\":\"", KindName(event.kind), "\",");
+  Append(body, "\"boot\":", event.boot, ",\"seq\":", event.seq, ",\"time\":", shared_.clock.WallMs(), members_);
+  constexpr size_t kPadFrame = 12;  // ,"x_pad":"" and the brace
+  if (body.size() + kPadFrame < options_.body_bytes) {
+    body += ",\"x_pad\":\"";
+    while (body.size() + 2 < options_.body_bytes) body += kPad.substr(0, options_.body_bytes - body.size() - 2);
+    body += '"';
+  }
+  body += '}';
+  if (shared_.state.enabled()) shared_.state.Keep(name_, event);
+  open_.Add(std::move(event));
+  ++shared_.counters.produced;
+}
+
+size_t Device::Pump(size_t limit) {
+  if (!up_ || !link_->CanSend() || open_.Next() == nullptr) return 0;
+  size_t count = 0;
+  link_->BeginBurst();
+  while (count < limit) {
+    OpenEvent* event = open_.Next();
+    if (event == nullptr) break;
+    const int64_t now_us = UnixMicroseconds();
+    const bool first_open = !open_.AnySent();
+    if (!link_->Send(*event)) break;
+    if (first_open) waiting_since_us_ = shared_.clock.MonotonicUs();
+    if (shared_.counters.first_sent_us == 0) shared_.counters.first_sent_us = shared_.clock.MonotonicUs();
+    shared_.ledger.Sent(name_, event->boot, event->seq, event->kind, now_us);
+    ++shared_.counters.sent;
+    if (event->sent) ++shared_.counters.resent;
+    shared_.counters.bytes += event->body.size();
+    open_.Sent();
+    ++count;
+  }
+  link_->EndBurst();
+  return count;
+}
+
+void Device::CheckTimeout(int64_t now_us) {
+  if (!up_ || !open_.AnySent() || open_.empty() || now_us - waiting_since_us_ < patience_us_) return;
+  open_.GoBack();
+  waiting_since_us_ = now_us;
+  patience_us_ = std::min(patience_us_ * 2, std::max(kLongestPatienceUs, options_.resend_after_us));
+}
+
+void Device::Progress() {
+  patience_us_ = options_.resend_after_us;
+  waiting_since_us_ = shared_.clock.MonotonicUs();
+  shared_.counters.last_answer_us = waiting_since_us_;
+}
+
+void Device::OnUp() {
+  up_ = true;
+  say_online_ = true;
+  open_.GoBack();
+}
+
+void Device::OnDown(std::string_view reason) {
+  if (up_) ++shared_.counters.disconnects;
+  up_ = false;
+  shared_.counters.last_failure = StrCat(name_, ": ", reason);
+}
+
+void Device::OnPuback(uint64_t boot, uint64_t seq) {
+  ++shared_.counters.puback;
+  shared_.ledger.Puback(name_, boot, seq);
+  if (!options_.receipts && open_.CloseOne(boot, seq)) Progress();
+}
+
+void Device::OnBrokerRefusal(uint64_t, uint64_t, int reason_code) {
+  ++shared_.counters.broker_refused;
+  shared_.counters.last_failure = StrCat(name_, ": the broker refused an event, reason code ", reason_code);
+}
+
+void Device::OnReceipt(const absl::StatusOr<Receipt>& receipt) {
+  if (!receipt.ok()) {
+    ++shared_.counters.bad_receipts;
+    shared_.counters.last_failure = StrCat(name_, ": receipt: ", MessageOf(receipt.status()));
+    return;
+  }
+  ++shared_.counters.receipts;
+  shared_.ledger.Received(name_, *receipt);
+  const OpenEvents::Change change = open_.Close(*receipt);
+  shared_.counters.receipted += change.closed;
+  for (const auto& [event, reason] : change.refused) {
+    ++shared_.counters.refused;
+    shared_.ledger.Refused(name_, event.boot, event.seq, reason);
+    if (shared_.state.enabled()) shared_.state.Closed(name_, event.boot, event.seq, event.seq);
+    shared_.counters.last_failure = StrCat(name_, ": refused ", KindName(event.kind), " ", event.seq, ": ", reason);
+  }
+  if (change.closed == 0 && change.refused.empty()) return;
+  if (shared_.state.enabled()) {
+    for (const auto& [first, last] : receipt->ranges) shared_.state.Closed(name_, receipt->boot, first, last);
+  }
+  Progress();
+}
+
+}  // namespace sluice::sim

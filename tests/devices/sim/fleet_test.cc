@@ -1,0 +1,332 @@
+// The whole simulator in this process against a real broker and a gateway that loses and refuses messages.
+#include "devices/sim/fleet.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <mosquitto.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "tests/judge/readers.h"
+
+extern char** environ;
+
+namespace sluice::sim {
+namespace {
+
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  bind(fd, reinterpret_cast<sockaddr*>(&address), size);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+class Broker {
+ public:
+  Broker(const std::string& folder, int port) {
+    const std::string path = folder + "/broker.conf";
+    std::ofstream(path) << "listener " << port << " 127.0.0.1\nallow_anonymous true\nmax_inflight_messages 200\n";
+    for (const char* program : {"/usr/sbin/mosquitto", "/usr/bin/mosquitto"}) {
+      if (!std::filesystem::exists(program)) continue;
+      const char* arguments[] = {program, "-c", path.c_str(), nullptr};
+      if (posix_spawn(&pid_, program, nullptr, nullptr, const_cast<char**>(arguments), environ) == 0) return;
+    }
+    pid_ = -1;
+  }
+  ~Broker() { Stop(); }
+  void Stop() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGTERM);
+    waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+  bool running() const { return pid_ > 0; }
+
+ private:
+  pid_t pid_ = -1;
+};
+
+// Takes events, answers with cumulative receipts, and misbehaves as told.
+class FakeGateway {
+ public:
+  explicit FakeGateway(int port) : client_(mosquitto_new("gateway", true, this)) {
+    mosquitto_message_callback_set(client_, [](mosquitto*, void* self, const mosquitto_message* message) {
+      static_cast<FakeGateway*>(self)->Take(*message);
+    });
+    mosquitto_connect_callback_set(client_, [](mosquitto* client, void*, int) {
+      mosquitto_subscribe(client, nullptr, "sluice/v1/+/+", 1);
+    });
+    mosquitto_subscribe_callback_set(client_, [](mosquitto*, void* self, int, int, const int*) {
+      static_cast<FakeGateway*>(self)->subscribed_ = true;
+    });
+    for (int i = 0; i < 100 && mosquitto_connect(client_, "127.0.0.1", port, 30) != MOSQ_ERR_SUCCESS; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the broker is still opening its port
+    }
+    mosquitto_loop_start(client_);
+    while (!subscribed_) std::this_thread::yield();
+  }
+  ~FakeGateway() {
+    mosquitto_disconnect(client_);
+    mosquitto_loop_stop(client_, false);
+    mosquitto_destroy(client_);
+  }
+
+  std::function<bool(const std::string& device, uint64_t seq, int time)> deaf;    // loses what this says
+  std::function<bool(const std::string& device, uint64_t seq)> refuse;
+
+  struct Seen {
+    std::vector<uint64_t> arrivals;  // heard, in order, resends too
+    std::set<uint64_t> taken;
+    std::map<uint64_t, int> times;
+    bool offline = false;
+  };
+  bool AllOffline() {
+    const std::lock_guard lock(mutex_);
+    return std::all_of(seen_.begin(), seen_.end(), [](const auto& one) { return one.second.offline; });
+  }
+  std::map<std::string, Seen> seen() {
+    const std::lock_guard lock(mutex_);
+    return seen_;
+  }
+
+ private:
+  void Take(const mosquitto_message& message) {
+    const std::string topic = message.topic;
+    if (topic.ends_with("/ack")) return;
+    const std::string device = topic.substr(10, topic.rfind('/') - 10);
+    const auto body = nlohmann::json::parse(std::string(static_cast<char*>(message.payload),
+                                                        static_cast<size_t>(message.payloadlen)));
+    const std::lock_guard lock(mutex_);
+    Seen& seen = seen_[device];
+    if (!body.contains("seq")) {
+      seen.offline = body.at("state") == "offline";
+      return;
+    }
+    const uint64_t seq = body.at("seq");
+    const int time = ++seen.times[seq];
+    if (deaf && deaf(device, seq, time)) return;
+    seen.arrivals.push_back(seq);
+    nlohmann::json receipt = {{"boot", body.at("boot")}, {"ranges", nlohmann::json::array()}};
+    if (refuse && refuse(device, seq)) {
+      receipt["refused"] = {{{"seq", seq}, {"reason", "the test\tsays so"}}};
+    } else {
+      seen.taken.insert(seq);
+    }
+    for (auto it = seen.taken.begin(); it != seen.taken.end();) {
+      const uint64_t first = *it;
+      uint64_t last = first;
+      while (++it != seen.taken.end() && *it == last + 1) ++last;
+      receipt["ranges"].push_back({first, last});
+    }
+    const std::string text = receipt.dump();
+    mosquitto_publish(client_, nullptr, ("sluice/v1/" + device + "/ack").c_str(), static_cast<int>(text.size()),
+                      text.data(), 1, false);
+  }
+
+  mosquitto* client_;
+  std::atomic<bool> subscribed_ = false;
+  std::mutex mutex_;
+  std::map<std::string, Seen> seen_;
+};
+
+class FleetTest : public testing::Test {
+ protected:
+  FleetTest() {
+    mosquitto_lib_init();
+    std::string pattern = (std::filesystem::temp_directory_path() / "sim-fleet-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    options_.broker.port = FreePort();
+    options_.ledger = folder_ + "/ledger.tsv";
+    options_.device.resend_after_us = 300'000;
+    options_.wait_receipts_s = 20;
+  }
+  ~FleetTest() override { std::filesystem::remove_all(folder_); }
+
+  void Run() {
+    Fleet fleet(options_);
+    ASSERT_TRUE(fleet.Prepare().ok());
+    ASSERT_TRUE(fleet.Run(stop_).ok());
+    counters_ = fleet.counters();
+    open_ = fleet.OpenCount();
+  }
+
+  std::string folder_;
+  Options options_;
+  Counters counters_;
+  size_t open_ = 0;
+  volatile std::sig_atomic_t stop_ = 0;
+};
+
+TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
+  Broker broker(folder_, options_.broker.port);
+  if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
+  FakeGateway gateway(options_.broker.port);
+  // Each 50th number is not heard the first time: the rest must come, and then it alone again.
+  gateway.deaf = [](const std::string&, uint64_t seq, int time) { return seq % 50 == 0 && time == 1; };
+  gateway.refuse = [](const std::string& device, uint64_t seq) { return device == "vm-0001" && seq == 3; };
+  options_.vending = options_.sensors = options_.terminals = 2;
+  options_.events = 1200;
+  Run();
+  EXPECT_EQ(open_, 0u);
+  EXPECT_EQ(counters_.produced, 1200u);
+  EXPECT_EQ(counters_.receipted, 1199u);
+  EXPECT_EQ(counters_.refused, 1u);
+  // The wills follow the last events through the broker.
+  for (int i = 0; i < 500 && !gateway.AllOffline(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  uint64_t total = 0;
+  uint64_t again = 0;
+  for (const auto& [device, seen] : gateway.seen()) {
+    total += seen.taken.size();
+    EXPECT_TRUE(seen.offline) << device << " went without its will";
+    for (const auto& [seq, times] : seen.times) {
+      again += static_cast<uint64_t>(times - 1);
+      EXPECT_TRUE(times == 1 || seq % 50 == 0) << device << " sent " << seq << " again although a receipt named it";
+    }
+  }
+  EXPECT_EQ(total, 1199u);
+  EXPECT_GT(again, 0u);
+  EXPECT_EQ(counters_.resent, again);
+
+  judge::Tally tally;
+  std::string error;
+  ASSERT_TRUE(judge::ReadLedger(options_.ledger, tally, error)) << error;
+  const judge::Verdict verdict = tally.Judge(10);
+  EXPECT_EQ(verdict.devices, 6u);
+  EXPECT_EQ(verdict.accepted, 1199u);
+  EXPECT_EQ(verdict.refused, 1u);
+  EXPECT_EQ(verdict.sent, 1200u);
+  EXPECT_EQ(verdict.named_unsent, 0u);
+  EXPECT_EQ(verdict.torn_lines, 0u);
+}
+
+TEST_F(FleetTest, ABrokerThatDiesAndReturnsCostsNothing) {
+  auto broker = std::make_unique<Broker>(folder_, options_.broker.port);
+  if (!broker->running()) GTEST_SKIP() << "no mosquitto here";
+  auto gateway = std::make_unique<FakeGateway>(options_.broker.port);
+  gateway->deaf = [](const std::string&, uint64_t seq, int) { return seq > 40; };
+  options_.vending = 3;
+  options_.events = 300;
+  std::thread run([this] { Run(); });
+  for (bool stuck = false; !stuck;) {  // until each device has sent what the gateway does not hear
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const auto seen = gateway->seen();
+    stuck = seen.size() == 3;
+    for (const auto& [device, one] : seen) stuck = stuck && one.times.size() > 40;
+  }
+  gateway.reset();
+  broker->Stop();
+  broker = std::make_unique<Broker>(folder_, options_.broker.port);
+  gateway = std::make_unique<FakeGateway>(options_.broker.port);
+  run.join();
+  EXPECT_EQ(open_, 0u);
+  EXPECT_EQ(counters_.receipted, 300u);
+  EXPECT_GE(counters_.disconnects, 3u);
+  for (const auto& [device, seen] : gateway->seen()) {
+    ASSERT_FALSE(seen.arrivals.empty());
+    EXPECT_EQ(seen.arrivals.front(), *seen.taken.begin());
+    EXPECT_TRUE(std::is_sorted(seen.arrivals.begin(), seen.arrivals.end())) << device;
+  }
+}
+
+TEST_F(FleetTest, OpenEventsOutliveTheSimulator) {
+  Broker broker(folder_, options_.broker.port);
+  if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
+  FakeGateway gateway(options_.broker.port);
+  std::atomic<bool> deaf = true;
+  gateway.deaf = [&deaf](const std::string&, uint64_t, int) { return deaf.load(); };
+  options_.vending = 1;
+  options_.events = 5;
+  options_.state = folder_ + "/state";
+  options_.device.boot = 41;
+  options_.wait_receipts_s = 0.2;
+  Run();
+  EXPECT_EQ(open_, 5u);
+  deaf = false;
+  options_.device.boot = 0;  // one above the state's
+  options_.events = 3;
+  options_.wait_receipts_s = 20;
+  Run();
+  EXPECT_EQ(open_, 0u);
+  EXPECT_EQ(counters_.receipted, 8u);
+  judge::Tally tally;
+  std::string error;
+  ASSERT_TRUE(judge::ReadLedger(options_.ledger, tally, error)) << error;
+  EXPECT_EQ(tally.Judge(10).accepted, 8u);
+}
+
+TEST_F(FleetTest, SpeaksLinesOnAPty) {
+  options_.serial = 1;
+  options_.serial_dir = folder_;
+  options_.ledger.clear();
+  options_.events = 20;
+  std::thread run([this] { Run(); });
+  const std::string port = folder_ + "/serial-0001";
+  int fd = -1;
+  while ((fd = open(port.c_str(), O_RDWR | O_NOCTTY)) < 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::string text;
+  std::set<uint64_t> taken;
+  while (taken.size() < 20) {
+    char chunk[512];
+    const ssize_t count = read(fd, chunk, sizeof chunk);
+    ASSERT_GT(count, 0);
+    text.append(chunk, static_cast<size_t>(count));
+    for (size_t end; (end = text.find('\n')) != std::string::npos; text.erase(0, end + 1)) {
+      const auto line = nlohmann::json::parse(text.substr(0, end));
+      EXPECT_EQ(line.at("device"), "serial-0001");
+      Kind kind{};
+      EXPECT_TRUE(KindFromName(line.at("kind").get<std::string>(), kind));
+      taken.insert(line.at("seq").get<uint64_t>());
+      if (taken.size() < 20) continue;  // one cumulative receipt at the end, after a line that is none
+      const std::string answer = "garbage\n{\"hello\":1}\r\n{\"ack\":{\"boot\":" +
+                                 std::to_string(line.at("boot").get<uint64_t>()) + ",\"ranges\":[[1,20]]}}\n";
+      ASSERT_EQ(write(fd, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    }
+  }
+  run.join();
+  close(fd);
+  EXPECT_EQ(counters_.receipted, 20u);
+  EXPECT_EQ(counters_.bad_receipts, 1u);
+  EXPECT_EQ(open_, 0u);
+  EXPECT_FALSE(std::filesystem::exists(port)) << "the link goes with the simulator";
+}
+
+TEST_F(FleetTest, KeepsTheRateAndTheShare) {
+  Broker broker(folder_, options_.broker.port);
+  if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
+  FakeGateway gateway(options_.broker.port);
+  options_.vending = 4;
+  options_.rate = 500;
+  options_.duration_s = 1;
+  options_.critical_share = 0.2;
+  Run();
+  EXPECT_NEAR(static_cast<double>(counters_.produced), 500, 25);
+  std::ifstream ledger(options_.ledger);
+  int critical = 0;
+  int all = 0;
+  for (std::string line; std::getline(ledger, line);) {
+    if (!line.starts_with("S\t")) continue;
+    ++all;
+    critical += line.find("telemetry") == std::string::npos && line.find("status") == std::string::npos;
+  }
+  EXPECT_NEAR(critical, all / 5, all / 12);
+}
+
+}  // namespace
+}  // namespace sluice::sim

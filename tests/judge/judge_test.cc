@@ -1,0 +1,274 @@
+// Plants ledgers, stores and bus files and proves that the judge sees each fault, and only that.
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/judge/readers.h"
+
+namespace sluice::judge {
+namespace {
+
+class JudgeTest : public testing::Test {
+ protected:
+  struct Planted {
+    int position;
+    std::string queue, device;
+    int boot, seq;
+    std::string kind;
+  };
+
+  JudgeTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "judge-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~JudgeTest() override { std::filesystem::remove_all(folder_); }
+
+  // Sent, acknowledged by the broker; 1 to `count`, all sales but each third, which is a telemetry.
+  void Send(const std::string& device, int boot, int count) {
+    Ledger("D\t" + device + "\tmqtt\tvending\n");
+    for (int seq = 1; seq <= count; ++seq) {
+      const std::string key = device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq);
+      Ledger("S\t" + key + "\t" + KindAt(seq) + "\t1700000000000\t17\n");
+      Ledger("P\t" + key + "\n");
+    }
+  }
+  void Receipt(const std::string& device, int boot, const std::string& ranges) {
+    Ledger("R\t" + device + "\t" + std::to_string(boot) + "\t" + ranges + "\n");
+  }
+  void Ledger(const std::string& text) { std::ofstream(Path("ledger.tsv"), std::ios::app) << text; }
+
+  static std::string KindAt(int seq) { return seq % 3 == 0 ? "telemetry" : "sale"; }
+  static std::string QueueAt(int seq) { return seq % 3 == 0 ? "shop-bulk" : "inventory"; }
+
+  void Effect(const std::string& device, int boot, int seq) {
+    effects_.push_back({++position_, QueueAt(seq), device, boot, seq, KindAt(seq)});
+  }
+  void Event(const std::string& device, int boot, int seq, const std::string& id = "") {
+    const std::string service = seq % 3 == 0 ? "shop" : "inventory";
+    const std::string origin = R"({"gatewayId":"g","deviceId":")" + device + R"(","boot":)" + std::to_string(boot) +
+                               R"(,"seq":)" + std::to_string(seq) + R"(,"kind":")" + KindAt(seq) + "\"}";
+    std::ofstream(Path(service + "-events.jsonl"), std::ios::app)
+        << R"({"eventId":")" << (id.empty() ? device + std::to_string(boot) + "." + std::to_string(seq) : id)
+        << R"(","eventType":"StockUpdated","eventVersion":"1.0","timestamp":1.5,"data":{"x":{"boot":99},"origin":)" << origin
+        << R"(,"shopId":"s"}})" << "\n";
+  }
+  void Both(const std::string& device, int boot, int seq) {
+    Effect(device, boot, seq);
+    Event(device, boot, seq);
+  }
+
+  Verdict Judge() {
+    Store("shop", {"shop-bulk", "shop-urgent"});
+    Store("inventory", {"inventory"});
+    Tally tally;
+    std::string error;
+    EXPECT_TRUE(ReadLedger(Path("ledger.tsv"), tally, error)) << error;
+    for (const char* service : {"shop", "inventory", "attendance"}) {
+      EXPECT_TRUE(ReadStore(Path(std::string(service) + ".db"), tally, error)) << error;
+      EXPECT_TRUE(ReadBus(Path(std::string(service) + "-events.jsonl"), tally, error)) << error;
+    }
+    return tally.Judge(100);
+  }
+
+  void Store(const std::string& service, const std::vector<std::string>& queues) {
+    std::filesystem::remove(Path(service + ".db"));
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(Path(service + ".db").c_str(), &db), SQLITE_OK);
+    std::string sql =
+        "CREATE TABLE e(position, queue, device_id, boot, seq, kind, event_id);"
+        "CREATE VIEW effects AS SELECT * FROM e;CREATE TABLE dead_letters(gateway, reason);BEGIN;";
+    for (const Planted& one : effects_) {
+      if (std::find(queues.begin(), queues.end(), one.queue) == queues.end()) continue;
+      sql += "INSERT INTO e VALUES(" + std::to_string(one.position) + ",'" + one.queue + "','" + one.device + "'," +
+             std::to_string(one.boot) + "," + std::to_string(one.seq) + ",'" + one.kind + "','id');";
+    }
+    sql += "INSERT INTO e VALUES(1000000,'" + queues[0] + "','vm-1',NULL,NULL,'status','will');COMMIT;";
+    ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    sqlite3_close(db);
+  }
+
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+
+  std::string folder_;
+  std::vector<Planted> effects_;
+  int position_ = 0;
+};
+
+TEST_F(JudgeTest, AcceptsWhatIsRight) {
+  Send("vm-1", 7, 9);
+  Receipt("vm-1", 7, "1-4");
+  Receipt("vm-1", 7, "1-9");
+  for (int seq = 1; seq <= 9; ++seq) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.devices, 1u);
+  EXPECT_EQ(v.accepted, 9u);
+  EXPECT_EQ(v.applied, 9u);
+  EXPECT_EQ(v.unnumbered, 2u);
+  EXPECT_EQ(v.puback, 9u);
+}
+
+TEST_F(JudgeTest, SeesAMissingEffect) {
+  Send("vm-1", 7, 3);
+  Receipt("vm-1", 7, "1-3");
+  Both("vm-1", 7, 1);
+  Event("vm-1", 7, 2);
+  Both("vm-1", 7, 3);
+  const Verdict v = Judge();
+  EXPECT_FALSE(v.Good());
+  EXPECT_EQ(v.applied, 2u);
+  EXPECT_EQ(v.missing, 1u);
+  EXPECT_EQ(v.missing_effects, 1u);
+  EXPECT_EQ(v.missing_by_kind.at("sale"), 1u);
+}
+
+TEST_F(JudgeTest, SeesAnEffectThatTheBusNeverTold) {
+  Send("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2");
+  Both("vm-1", 7, 1);
+  Effect("vm-1", 7, 2);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.applied, 2u);
+  EXPECT_EQ(v.missing, 1u);
+  EXPECT_EQ(v.missing_events, 1u);
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, SeesASecondEffect) {
+  Send("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2");
+  Both("vm-1", 7, 1);
+  Both("vm-1", 7, 2);
+  Effect("vm-1", 7, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.duplicates, 1u);
+  EXPECT_EQ(v.duplicates_store, 1u);
+  EXPECT_EQ(v.order_breaks, 0u) << "a second effect is a duplicate, not a break";
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, TellsASecondEventFromARedelivery) {
+  Send("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2");
+  Both("vm-1", 7, 1);
+  Both("vm-1", 7, 2);
+  Event("vm-1", 7, 1);
+  Verdict v = Judge();
+  EXPECT_EQ(v.redelivered, 1u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  Event("vm-1", 7, 1, "another-id");
+  v = Judge();
+  EXPECT_EQ(v.duplicates_bus, 1u);
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, SeesBrokenOrderInStoreAndOnBus) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 5, 2, 4, 3}) Both("vm-1", 7, seq);  // 3 is alone in its queue
+  const Verdict v = Judge();
+  EXPECT_EQ(v.order_breaks_store, 2u);
+  EXPECT_EQ(v.order_breaks_bus, 2u);
+  EXPECT_EQ(v.order_breaks, 4u);
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, ExcusesWhatWasLateAtItsSource) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,4-4");  // the broker dropped 2
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 2, 5, 3}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.order_breaks, 0u);
+  EXPECT_EQ(v.late, 2u);  // in the store and on the bus
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+}
+
+TEST_F(JudgeTest, OneHigherNumberThatWasNotNamedBeforeIsEnoughForABreak) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,4-4");
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);  // 5 was named together with 2
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, ABootIsHigherThanTheWholeBootBefore) {
+  Send("vm-1", 7, 2);
+  Send("vm-1", 8, 2);
+  Receipt("vm-1", 7, "1-2");
+  Receipt("vm-1", 8, "1-2");
+  Both("vm-1", 7, 1);
+  Both("vm-1", 7, 2);
+  Both("vm-1", 8, 1);
+  Both("vm-1", 8, 2);
+  Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.accepted, 4u);
+  effects_.clear();
+  for (auto [boot, seq] : {std::pair{8, 1}, {7, 1}, {7, 2}, {8, 2}}) Effect("vm-1", boot, seq);
+  v = Judge();
+  EXPECT_EQ(v.order_breaks_store, 2u);
+}
+
+TEST_F(JudgeTest, TornLinesAreCountedAndNotTaken) {
+  Send("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-1");
+  Ledger("R\tvm-1\t7\t1-");  // killed while writing; the next run begins a new line
+  Ledger("\n");
+  Ledger("R\tvm-1\t7\t1-2");
+  Both("vm-1", 7, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 1u);
+  EXPECT_EQ(v.torn_lines, 2u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+}
+
+TEST_F(JudgeTest, CountsWhatOnlyTheBrokerHadApart) {
+  Send("vm-1", 7, 4);
+  Receipt("vm-1", 7, "1-1");
+  Ledger("X\tvm-1\t7\t4\tno such product\n");
+  Both("vm-1", 7, 1);
+  Both("vm-1", 7, 2);  // applied, though its receipt was not heard
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 1u);
+  EXPECT_EQ(v.lost_in_broker, 1u);  // 3
+  EXPECT_EQ(v.refused, 1u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+}
+
+TEST_F(JudgeTest, SeesAReceiptForWhatWasNeverSent) {
+  Send("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-5");
+  Receipt("vm-1", 7, "1-18446744073709551615");
+  Both("vm-1", 7, 1);
+  Both("vm-1", 7, 2);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 2u);
+  EXPECT_EQ(v.named_unsent, UINT64_MAX - 2);
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, SeesAnEffectInTheWrongQueue) {
+  Send("vm-1", 7, 1);
+  Receipt("vm-1", 7, "1-1");
+  effects_.push_back({1, "shop-bulk", "vm-1", 7, 1, "sale"});
+  Event("vm-1", 7, 1);
+  EXPECT_EQ(Judge().misplaced, 1u);
+}
+
+TEST_F(JudgeTest, WildNumbersDoNotEatTheMemory) {
+  Send("vm-1", 7, 1);
+  Receipt("vm-1", 7, "1-1");
+  Both("vm-1", 7, 1);
+  Ledger("S\tvm-1\t7\t9000000000000000000\tsale\t1\nS\tvm-1\t9000000000000000000\t5\tsale\t1\n");
+  Receipt("vm-1", 7, "1-1,9000000000000000000-9000000000000000000");
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 2u);
+  EXPECT_EQ(v.missing, 1u);
+}
+
+}  // namespace
+}  // namespace sluice::judge

@@ -1,0 +1,322 @@
+#include "tests/judge/tally.h"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "tests/judge/order.h"
+
+namespace sluice::judge {
+namespace {
+
+constexpr std::array<std::string_view, 11> kKinds = {"unknown", "status",      "telemetry",    "alarm", "sale", "refill",
+                                                     "stock-count", "price-change", "punch", "break", "command-result"};
+constexpr std::array<std::string_view, 5> kQueues = {"unknown", "inventory", "attendance", "shop-urgent", "shop-bulk"};
+
+// A number this far beyond the highest so far is kept apart, so that a wild one cannot eat the memory.
+constexpr uint64_t kStride = 1 << 20;
+
+void Increase(uint8_t& count) {
+  if (count < std::numeric_limits<uint8_t>::max()) ++count;
+}
+
+}  // namespace
+
+Kind KindOf(std::string_view name) {
+  std::string dashed(name);
+  std::replace(dashed.begin(), dashed.end(), '_', '-');
+  for (size_t i = 1; i < kKinds.size(); ++i) {
+    if (kKinds[i] == dashed) return static_cast<Kind>(i);
+  }
+  return Kind::kUnknown;
+}
+
+std::string_view NameOf(Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
+
+Queue QueueOf(Kind kind) {
+  switch (kind) {
+    case Kind::kSale:
+    case Kind::kRefill:
+    case Kind::kStockCount:
+    case Kind::kPriceChange: return Queue::kInventory;
+    case Kind::kPunch:
+    case Kind::kBreak: return Queue::kAttendance;
+    case Kind::kAlarm:
+    case Kind::kCommandResult: return Queue::kShopUrgent;
+    case Kind::kStatus:
+    case Kind::kTelemetry: return Queue::kShopBulk;
+    case Kind::kUnknown: break;
+  }
+  return Queue::kUnknown;
+}
+
+Queue QueueOf(std::string_view name) {
+  for (size_t i = 1; i < kQueues.size(); ++i) {
+    if (kQueues[i] == name || (name.size() == 1 && name[0] == static_cast<char>('0' + i))) return static_cast<Queue>(i);
+  }
+  return Queue::kUnknown;
+}
+
+std::string_view NameOf(Queue queue) { return kQueues[static_cast<size_t>(queue)]; }
+
+Record& Boot::At(uint64_t seq) {
+  if (seq < dense_.size()) return dense_[seq];
+  if (!sparse_.empty()) {
+    if (const auto found = sparse_.find(seq); found != sparse_.end()) return found->second;
+  }
+  if (seq - dense_.size() > kStride) return sparse_[seq];
+  const size_t before = dense_.size();
+  dense_.resize(std::max<size_t>(seq + 1, before + before / 2));
+  // What was far away may lie inside now.
+  while (!sparse_.empty() && sparse_.begin()->first < dense_.size()) {
+    dense_[sparse_.begin()->first] = sparse_.begin()->second;
+    sparse_.erase(sparse_.begin());
+  }
+  return dense_[seq];
+}
+
+const Record* Boot::Find(uint64_t seq) const {
+  if (seq < dense_.size()) return &dense_[seq];
+  const auto found = sparse_.find(seq);
+  return found == sparse_.end() ? nullptr : &found->second;
+}
+
+uint64_t Boot::NameNew(uint64_t first, uint64_t last, uint32_t receipt) {
+  uint64_t sent = 0;
+  const auto name = [&](Record& record) {
+    if (!record.sent) return;
+    ++sent;
+    record.named_at = receipt;
+  };
+  for (uint64_t seq = first; seq < dense_.size() && seq <= last; ++seq) name(dense_[seq]);
+  for (auto it = sparse_.lower_bound(first); it != sparse_.end() && it->first <= last; ++it) name(it->second);
+  return last - first + 1 - sent;
+}
+
+uint64_t Boot::Name(uint64_t first, uint64_t last, uint32_t receipt) {
+  uint64_t never_sent = 0;
+  uint64_t at = first;
+  uint64_t merged_first = first;
+  uint64_t merged_last = last;
+  auto it = named_.upper_bound(first);
+  if (it != named_.begin() && std::prev(it)->second >= first) --it;
+  while (it != named_.end() && it->first <= last) {
+    if (at < it->first) never_sent += NameNew(at, it->first - 1, receipt);
+    merged_first = std::min(merged_first, it->first);
+    merged_last = std::max(merged_last, it->second);
+    at = it->second + 1;
+    const bool end_of_numbers = it->second == UINT64_MAX;
+    it = named_.erase(it);
+    if (end_of_numbers) {
+      named_[merged_first] = merged_last;
+      return never_sent;
+    }
+  }
+  if (at <= last) never_sent += NameNew(at, last, receipt);
+  named_[merged_first] = merged_last;
+  return never_sent;
+}
+
+uint32_t Tally::IndexOf(std::string_view device) {
+  if (const auto found = index_.find(device); found != index_.end()) return found->second;
+  const auto index = static_cast<uint32_t>(devices_.size());
+  index_.emplace(std::string(device), index);
+  devices_.push_back({.name = std::string(device)});
+  return index;
+}
+
+void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind) {
+  Device& source = DeviceAt(device);
+  source.in_ledger = true;
+  Record& record = source.boots[boot].At(seq);
+  record.sent = true;
+  record.kind = kind;
+}
+
+void Tally::Puback(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).puback = true; }
+
+void Tally::Receipt(std::string_view device, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+  Device& source = DeviceAt(device);
+  const uint32_t receipt = source.receipts++;
+  Boot& numbers = source.boots[boot];
+  for (const auto& [first, last] : ranges) {
+    const uint64_t never_sent = numbers.Name(first, last, receipt);
+    if (never_sent == 0) continue;
+    notes.named_unsent += never_sent;
+    notes.faults.push_back("receipt for " + source.name + " boot " + std::to_string(boot) + " names " +
+                           std::to_string(never_sent) + " numbers that were never sent");
+  }
+}
+
+void Tally::Refused(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).refused = true; }
+
+void Tally::Effect(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, Queue queue, int64_t position) {
+  const uint32_t index = IndexOf(device);
+  Record& record = devices_[index].boots[boot].At(seq);
+  if (record.kind == Kind::kUnknown) record.kind = kind;
+  Increase(record.effects);
+  effects_.push_back({.device = index, .queue = queue, .boot = boot, .seq = seq, .position = position});
+}
+
+void Tally::Event(std::string_view type, std::string_view event_id, std::string_view device, uint64_t boot, uint64_t seq,
+                  Kind kind) {
+  auto found = types_.find(type);
+  if (found == types_.end()) found = types_.emplace(std::string(type), static_cast<uint16_t>(types_.size())).first;
+  const uint32_t index = IndexOf(device);
+  const Record& record = devices_[index].boots[boot].At(seq);
+  const Queue queue = QueueOf(record.kind != Kind::kUnknown ? record.kind : kind);
+  events_.push_back({.device = index, .queue = queue, .type = found->second, .boot = boot, .seq = seq,
+                     .position = static_cast<int64_t>(events_.size()), .id = std::hash<std::string_view>()(event_id)});
+}
+
+namespace {
+
+std::string Label(const Device& device, uint64_t boot, uint64_t seq) {
+  return device.name + " boot " + std::to_string(boot) + " seq " + std::to_string(seq);
+}
+
+}  // namespace
+
+Verdict Tally::Judge(size_t show) const {
+  Verdict v = notes;
+  const auto fault = [&v, show](const std::string& what) {
+    if (v.faults.size() < show) v.faults.push_back(what);
+  };
+  if (v.faults.size() > show) v.faults.resize(show);
+  v.effects = effects_.size();
+  v.events = events_.size();
+
+  // A second eventId for the same (type, event) is a second effect; the same eventId again is a redelivery.
+  std::vector<Sighting> events = events_;
+  std::sort(events.begin(), events.end(), [](const Sighting& a, const Sighting& b) {
+    return std::tie(a.device, a.boot, a.seq, a.type, a.position) < std::tie(b.device, b.boot, b.seq, b.type, b.position);
+  });
+  std::vector<uint64_t> ids;
+  for (size_t i = 0; i < events.size(); ++i) {
+    const Sighting& event = events[i];
+    const bool same = i > 0 && std::tie(events[i - 1].device, events[i - 1].boot, events[i - 1].seq, events[i - 1].type) ==
+                                   std::tie(event.device, event.boot, event.seq, event.type);
+    if (!same) ids.clear();
+    if (std::find(ids.begin(), ids.end(), event.id) != ids.end()) {
+      ++v.redelivered;
+      continue;
+    }
+    ids.push_back(event.id);
+    if (ids.size() == 1) continue;
+    ++v.duplicates_bus;
+    fault("on the bus under two ids: " + Label(devices_[event.device], event.boot, event.seq));
+  }
+  const std::vector<Sighting> firsts = FirstOfEach(std::move(events));
+
+  const OrderCheck order(devices_);
+  const auto check_order = [&](std::vector<Sighting> sightings, const char* where, uint64_t& breaks) {
+    const OrderCheck::Result result = order.Run(std::move(sightings), [&](const Sighting& low) {
+      fault(std::string("out of order ") + where + ": " + Label(devices_[low.device], low.boot, low.seq));
+    });
+    breaks += result.breaks;
+    v.late += result.late;
+  };
+  check_order(FirstOfEach(effects_), "in the store", v.order_breaks_store);
+  check_order(firsts, "on the bus", v.order_breaks_bus);
+
+  for (const Sighting& effect : effects_) {
+    const Record* record = devices_[effect.device].boots.at(effect.boot).Find(effect.seq);
+    const Queue expected = QueueOf(record->kind);
+    if (!devices_[effect.device].in_ledger) ++v.foreign;
+    if (effect.queue == expected || expected == Queue::kUnknown) continue;
+    ++v.misplaced;
+    fault("effect in queue " + std::string(NameOf(effect.queue)) + ": " + std::string(NameOf(record->kind)) + " " +
+          Label(devices_[effect.device], effect.boot, effect.seq));
+  }
+
+  size_t at = 0;  // in firsts, which is sorted like the walk below
+  for (uint32_t index = 0; index < devices_.size(); ++index) {
+    const Device& device = devices_[index];
+    if (device.in_ledger) ++v.devices;
+    for (const auto& [boot, numbers] : device.boots) {
+      numbers.ForEach([&](uint64_t seq, const Record& record) {
+        while (at < firsts.size() && std::tie(firsts[at].device, firsts[at].boot, firsts[at].seq) <
+                                         std::tie(index, boot, seq)) {
+          ++at;
+        }
+        const bool on_bus = at < firsts.size() && firsts[at].device == index && firsts[at].boot == boot &&
+                            firsts[at].seq == seq;
+        v.sent += record.sent;
+        v.puback += record.puback;
+        v.refused += record.refused;
+        if (record.effects > 1) {
+          v.duplicates_store += record.effects - 1U;
+          fault("more than one effect: " + Label(device, boot, seq));
+        }
+        if (record.named_at == kNever) {
+          if (record.sent && !record.refused && record.effects == 0) {
+            ++(record.puback ? v.lost_in_broker : v.open);
+          }
+          return;
+        }
+        ++v.accepted;
+        if (record.effects > 0) ++v.applied;
+        if (record.effects > 0 && on_bus) return;
+        ++v.missing;
+        ++v.missing_by_kind[std::string(NameOf(record.kind))];
+        if (record.effects == 0) ++v.missing_effects;
+        if (!on_bus) ++v.missing_events;
+        fault((record.effects == 0 ? "accepted, but without effect: " : "has an effect, but is not on the bus: ") +
+              std::string(NameOf(record.kind)) + " " + Label(device, boot, seq));
+      });
+    }
+  }
+  v.duplicates = v.duplicates_store + v.duplicates_bus;
+  v.order_breaks = v.order_breaks_store + v.order_breaks_bus;
+  return v;
+}
+
+std::string Verdict::ToJson() const {
+  std::string out = "{";
+  const auto member = [&out](const char* name, uint64_t value) {
+    if (out.size() > 1) out += ',';
+    out += '"';
+    out += name;
+    out += "\":";
+    out += std::to_string(value);
+  };
+  member("devices", devices);
+  member("accepted", accepted);
+  member("applied", applied);
+  member("duplicates", duplicates);
+  member("missing", missing);
+  member("order_breaks", order_breaks);
+  member("late", late);
+  member("redelivered", redelivered);
+  member("lost_in_broker", lost_in_broker);
+  member("refused", refused);
+  member("sent", sent);
+  member("puback", puback);
+  member("open", open);
+  member("effects", effects);
+  member("events", events);
+  member("duplicates_store", duplicates_store);
+  member("duplicates_bus", duplicates_bus);
+  member("missing_effects", missing_effects);
+  member("missing_events", missing_events);
+  member("order_breaks_store", order_breaks_store);
+  member("order_breaks_bus", order_breaks_bus);
+  member("named_unsent", named_unsent);
+  member("misplaced", misplaced);
+  member("unnumbered", unnumbered);
+  member("foreign", foreign);
+  member("dead_letters", dead_letters);
+  member("declared_lost", declared_lost);
+  member("torn_lines", torn_lines);
+  out += ",\"missing_by_kind\":{";
+  bool first = true;
+  for (const auto& [kind, count] : missing_by_kind) {
+    if (!first) out += ',';
+    first = false;
+    out += "\"" + kind + "\":" + std::to_string(count);
+  }
+  out += "}}";
+  return out;
+}
+
+}  // namespace sluice::judge

@@ -1,0 +1,136 @@
+// The judge's books: for every numbered event what the source says, what the cloud's stores say and what the bus says.
+//
+// The judge shares no code with edge or cloud; names, queues and formats are written down here once more, from
+// ARCHITECTURE.md. It matches by (device, boot, seq), never by event_id.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace sluice::judge {
+
+enum class Kind : uint8_t {
+  kUnknown, kStatus, kTelemetry, kAlarm, kSale, kRefill, kStockCount, kPriceChange, kPunch, kBreak, kCommandResult,
+};
+enum class Queue : uint8_t { kUnknown, kInventory, kAttendance, kShopUrgent, kShopBulk };
+
+Kind KindOf(std::string_view name);  // "stock-count" or "stock_count"
+std::string_view NameOf(Kind kind);
+Queue QueueOf(Kind kind);            // the judge's own table
+Queue QueueOf(std::string_view name);
+std::string_view NameOf(Queue queue);
+
+// Never named by a receipt.
+inline constexpr uint32_t kNever = UINT32_MAX;
+
+struct Record {
+  uint32_t named_at = kNever;  // which of the device's receipts named it first
+  Kind kind = Kind::kUnknown;
+  bool sent = false;
+  bool puback = false;
+  bool refused = false;
+  uint8_t effects = 0;         // saturating
+};
+
+// One boot of one device. Numbers are dense from 1, but nothing here trusts that.
+class Boot {
+ public:
+  Record& At(uint64_t seq);
+  const Record* Find(uint64_t seq) const;
+  // A receipt names [first, last]; only numbers not named before change. Returns how many of them were never sent.
+  uint64_t Name(uint64_t first, uint64_t last, uint32_t receipt);
+
+  template <typename F>
+  void ForEach(F&& f) const {
+    for (uint64_t seq = 0; seq < dense_.size(); ++seq) f(seq, dense_[seq]);
+    for (const auto& [seq, record] : sparse_) f(seq, record);
+  }
+
+ private:
+  uint64_t NameNew(uint64_t first, uint64_t last, uint32_t receipt);
+
+  std::vector<Record> dense_;
+  std::map<uint64_t, Record> sparse_;     // far beyond dense_
+  std::map<uint64_t, uint64_t> named_;    // first → last, disjoint, not adjacent
+};
+
+struct Device {
+  std::string name;
+  bool in_ledger = false;
+  uint32_t receipts = 0;
+  std::map<uint64_t, Boot> boots;
+};
+
+// Where and how often an effect or a bus event was seen.
+struct Sighting {
+  uint32_t device = 0;
+  Queue queue = Queue::kUnknown;
+  uint16_t type = 0;      // of a bus event: index of its eventType
+  uint64_t boot = 0;
+  uint64_t seq = 0;
+  int64_t position = 0;
+  uint64_t id = 0;        // of a bus event: hash of its eventId
+};
+
+struct Verdict {
+  uint64_t devices = 0, accepted = 0, applied = 0, duplicates = 0, missing = 0, order_breaks = 0;
+  uint64_t duplicates_store = 0, duplicates_bus = 0, missing_effects = 0, missing_events = 0;
+  uint64_t order_breaks_store = 0, order_breaks_bus = 0, late = 0, redelivered = 0;
+  uint64_t sent = 0, puback = 0, refused = 0, lost_in_broker = 0, open = 0;
+  uint64_t named_unsent = 0;      // a receipt for a number that was never sent
+  uint64_t misplaced = 0;         // an effect in another queue than its kind's
+  uint64_t effects = 0, events = 0, unnumbered = 0, foreign = 0;
+  uint64_t dead_letters = 0, declared_lost = 0;
+  uint64_t torn_lines = 0;
+  std::map<std::string, uint64_t> missing_by_kind;
+  std::vector<std::string> faults;  // the first ones, for people
+
+  bool Good() const {
+    return duplicates == 0 && missing == 0 && order_breaks == 0 && applied == accepted && named_unsent == 0 &&
+           misplaced == 0;
+  }
+  std::string ToJson() const;
+};
+
+// Filled by the three readers, judged once.
+class Tally {
+ public:
+  // Of the ledgers.
+  void SourceDevice(std::string_view device) { DeviceAt(device).in_ledger = true; }
+  void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind);
+  void Puback(std::string_view device, uint64_t boot, uint64_t seq);
+  void Receipt(std::string_view device, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
+  void Refused(std::string_view device, uint64_t boot, uint64_t seq);
+  // Of the stores and the bus.
+  void Effect(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, Queue queue, int64_t position);
+  void Event(std::string_view type, std::string_view event_id, std::string_view device, uint64_t boot, uint64_t seq,
+             Kind kind);
+
+  // Counters that readers fill directly: torn_lines, unnumbered, dead_letters, declared_lost, faults.
+  Verdict notes;
+
+  Verdict Judge(size_t show) const;
+
+ private:
+  uint32_t IndexOf(std::string_view device);
+  Device& DeviceAt(std::string_view device) { return devices_[IndexOf(device)]; }
+  Record& At(std::string_view device, uint64_t boot, uint64_t seq) { return DeviceAt(device).boots[boot].At(seq); }
+
+  struct Hash {
+    using is_transparent = void;
+    size_t operator()(std::string_view text) const { return std::hash<std::string_view>()(text); }
+  };
+  std::vector<Device> devices_;
+  std::unordered_map<std::string, uint32_t, Hash, std::equal_to<>> index_;
+  std::unordered_map<std::string, uint16_t, Hash, std::equal_to<>> types_;
+  std::vector<Sighting> effects_;
+  std::vector<Sighting> events_;
+};
+
+}  // namespace sluice::judge

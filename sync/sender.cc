@@ -69,7 +69,8 @@ absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
       }
       continue;
     }
-    const uint64_t last = std::max(one.last, one.acked_to);
+    // Of an earlier epoch the cloud may have more than we do (our unsynced tail); of the running one we counted it all.
+    const uint64_t last = one.epoch.id == running.id ? std::max(one.last, one.acked_to) : one.last;
     stretches_.push_back(Stretch{.epoch = std::move(one.epoch), .last = last});
     // Kept only until Hello is written: where the held part begins.
     stretches_.back().next = one.first;

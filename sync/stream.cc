@@ -72,8 +72,14 @@ class Call final : public Stream, public grpc::ClientBidiReactor<v1::ClientFrame
     }
     // gRPC's codes are Abseil's.
     absl::Status end(static_cast<absl::StatusCode>(status.error_code()), status.error_message().substr(0, kMaxMessageBytes));
-    const std::shared_ptr<Call> self = std::move(self_);
-    mailbox_->Post([self, end = std::move(end), hint_ms]() mutable { self->handlers_.on_end(std::move(end), hint_ms); });
+    // gRPC 1.51 joins its callback threads when the last channel goes (grpc/grpc#32584): never drop ours on one of them.
+    // So the mailbox's thread gets the only reference. Closed mailbox: the process is ending, and a leak is the lesser evil.
+    const std::shared_ptr<Mailbox> mailbox = mailbox_;
+    auto* last = new std::shared_ptr<Call>(std::move(self_));
+    mailbox->Post([last, end = std::move(end), hint_ms]() mutable {
+      const std::unique_ptr<std::shared_ptr<Call>> self(last);
+      (*self)->handlers_.on_end(std::move(end), hint_ms);
+    });
   }
 
   const std::shared_ptr<Mailbox> mailbox_;

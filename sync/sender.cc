@@ -13,6 +13,8 @@ namespace {
 constexpr uint32_t kProtocol = 1;
 // In-flight items for which the pace is stretched by one minimum.
 constexpr uint64_t kItemsPerPaceStep = 256;
+// A number above this was not counted by anyone (case 37).
+constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 // The cloud moved its cursor back under us: its Welcome tells the new one, and soon.
 constexpr int64_t kRewoundRetryMs = 1'000;
 
@@ -120,6 +122,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   for (const v1::EpochCursor& cursor : welcome.cursors()) {
     const auto index = Find(cursor.epoch());
     if (!index) return absl::InternalError("Welcome names an epoch that Hello did not");
+    if (cursor.cursor() > kMaxNumber) return absl::InternalError("Welcome names a number that nobody counted");
     cursors[*index] = &cursor;
   }
   if (cursors.size() != stretches_.size()) return absl::InternalError("Welcome lacks a cursor for an epoch of Hello");
@@ -168,6 +171,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
 absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
   const auto index = Find(ack.epoch());
   if (!index) return absl::InternalError("Ack names an epoch that Hello did not");
+  if (ack.cursor() > kMaxNumber) return absl::InternalError("Ack names a number that nobody counted");
   Stretch& stretch = stretches_[*index];
   if (ack.cursor() >= stretch.next && Running(*index)) {
     return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud acknowledged ", ack.cursor(), ", the last number sent is ",

@@ -167,6 +167,7 @@ TEST_P(MqttSourceTest, WhatCameWhileWeWereAwayIsDelivered) {
   auto source = MakeMqttSource(Config(), sink);
   ASSERT_TRUE(source->Start().ok());
   ASSERT_TRUE(sink.WaitForEvents(50));
+  ASSERT_TRUE(Connected(*source));
   EXPECT_THAT(source->Status().detail, HasSubstr("session kept"));
   EXPECT_EQ(sink.events().back().sequence().seq(), 50U);
   source->Stop();
@@ -267,7 +268,17 @@ TEST_P(MqttSourceTest, RefusedMessagesAreToldAndHoldNothingUp) {
 
 TEST_P(MqttSourceTest, WhatTheGatewayDidNotTakeIsNeverAcknowledged) {
   MakeBroker();
-  Device device(DeviceOptions());
+  {
+    FakeEventSink sink;
+    auto source = MakeMqttSource(Config(), sink);
+    ASSERT_TRUE(source->Start().ok());
+    ASSERT_TRUE(Connected(*source));
+    source->Stop();
+  }
+  {
+    Device device(DeviceOptions());
+    for (int seq = 1; seq <= 6; ++seq) ASSERT_TRUE(device.Send("sluice/v1/vend-1/refill", Refill(seq)));
+  }
   {
     FakeEventSink sink;
     sink.AnswerWith([](const event::v1::DeviceEvent& event) {
@@ -275,8 +286,6 @@ TEST_P(MqttSourceTest, WhatTheGatewayDidNotTakeIsNeverAcknowledged) {
     });
     auto source = MakeMqttSource(Config(), sink);
     ASSERT_TRUE(source->Start().ok());
-    ASSERT_TRUE(Connected(*source));
-    for (int seq = 1; seq <= 6; ++seq) ASSERT_TRUE(device.Send("sluice/v1/vend-1/refill", Refill(seq)));
     ASSERT_TRUE(Eventually([&] { return sink.accepts() >= 3; }));
     source->Stop();
     EXPECT_EQ(sink.accepts(), 3U);

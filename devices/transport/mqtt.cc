@@ -1,5 +1,6 @@
 #include "devices/transport/mqtt.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -39,10 +40,13 @@ struct Outcome {
   bool session_present = false;
 };
 
+// Paho puts an MQTT 5 reason now here, now there.
+int ReasonOf(const Outcome& outcome) { return std::max(outcome.code, outcome.reason); }
+
 std::string Describe(const Outcome& outcome) {
-  if (outcome.reason >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
-    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(outcome.reason));
-    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", outcome.reason, ")");
+  if (ReasonOf(outcome) >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
+    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(ReasonOf(outcome)));
+    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", ReasonOf(outcome), ")");
   }
   // MQTT 3.1.1, section 3.2.2.3: return codes of CONNACK.
   switch (outcome.code) {
@@ -251,10 +255,11 @@ class PahoClient final : public MqttClient {
   void Keep() {
     int version = options_.version == MqttVersion::k311 ? kVersion311 : kVersion5;
     bool subscribed = false;   // in this life of the process; an older one may have known other filters
+    absl::Status trouble;
     while (!Stopping()) {
-      SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port));
+      SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port, trouble.ok() ? "" : "; before: ", MessageOf(trouble)));
       const absl::StatusOr<Outcome> connected = Connect(version);
-      absl::Status trouble = connected.status();
+      trouble = connected.status();
       if (connected.ok() && connected->ok) {
         if (!subscribed || !connected->session_present) trouble = Subscribe(version, connected->session_present);
         if (trouble.ok()) {
@@ -296,7 +301,7 @@ class PahoClient final : public MqttClient {
   // A 3.1.1 broker answers a version 5 CONNECT with return code 1, a 5 broker that will not with 0x84, and some close the
   // connection without a word, which looks like any failure: so the versions take turns until one was proven.
   int NextVersion(int version, const Outcome& outcome) {
-    const bool refused = outcome.code == 1 || outcome.reason == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
+    const bool refused = outcome.code == 1 || ReasonOf(outcome) == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
     if (!refused && proven_version_ != 0) return proven_version_;
     return version == kVersion5 ? kVersion311 : kVersion5;
   }

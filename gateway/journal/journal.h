@@ -88,7 +88,8 @@ class Journal {
   virtual const Epoch& epoch() const = 0;
   virtual const Found& found() const = 0;
 
-  // Must be called once, before the first Append.
+  // Must be called before the first Append. Called with null, it detaches the tail and returns when no call of it is
+  // under way; then the tail may be destroyed. Not from inside a call of the tail.
   virtual void Start(Tail* tail) = 0;
 
   // Writes the record with one pwrite and numbers it. When the call returns OK the record survives the death of the
@@ -122,7 +123,8 @@ class Journal {
   // Every record of every segment in the order it was written (start-up: device ranges, recovery).
   virtual absl::Status ReadAll(const std::function<bool(Item)>& visitor) const = 0;
 
-  // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between.
+  // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between, and
+  // at the end: `last` also counts numbers that a segment's head says were taken though their records are gone.
   struct Span {
     uint64_t first = 0, last = 0;
   };

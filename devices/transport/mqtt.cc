@@ -1,0 +1,543 @@
+#include "devices/transport/mqtt.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "MQTTAsync.h"
+#include "MQTTReasonCodes.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "base/status.h"
+#include "base/strings.h"
+#include "mqtt/async_client.h"
+
+namespace sluice::transport {
+namespace {
+
+using State = MqttStatus::State;
+using Lock = std::unique_lock<std::mutex>;
+
+constexpr int kVersion5 = MQTTVERSION_5;
+constexpr int kVersion311 = MQTTVERSION_3_1_1;
+// A connection that held this long shows that the broker is well: the next loss begins with a short wait again.
+constexpr auto kStable = std::chrono::seconds(10);
+// Paho answers a disconnect within the time it was given; this is for a Paho that does not.
+constexpr auto kDisconnectPatience = std::chrono::seconds(5);
+constexpr auto kAttemptPatience = std::chrono::seconds(2);
+
+// What became of a request, as Paho's threads tell it.
+struct Outcome {
+  bool ok = false;
+  int code = 0;
+  int reason = 0;
+  bool session_present = false;
+};
+
+std::string Describe(const Outcome& outcome) {
+  if (outcome.reason >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
+    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(outcome.reason));
+    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", outcome.reason, ")");
+  }
+  // MQTT 3.1.1, section 3.2.2.3: return codes of CONNACK.
+  switch (outcome.code) {
+    case 1: return "the broker refused: unacceptable protocol version";
+    case 2: return "the broker refused: client identifier not allowed";
+    case 3: return "the broker refused: server unavailable";
+    case 4: return "the broker refused: bad user name or password";
+    case 5: return "the broker refused: not authorized";
+    case -1: return "no connection";
+    default: break;
+  }
+  const char* text = MQTTAsync_strerror(outcome.code);
+  return StrCat(text != nullptr ? text : "unknown failure", " (", outcome.code, ")");
+}
+
+// Everything that Paho's threads may touch. They hold it by shared_ptr, so that it outlives whatever they still call.
+struct Shared : public std::enable_shared_from_this<Shared> {
+  MqttHandlers handlers;
+
+  mutable std::mutex mu;
+  std::condition_variable changed;
+  // Guarded by mu, which is never held while Paho is called: Paho calls us with its own lock held.
+  std::shared_ptr<mqtt::async_client> client;
+  MqttStatus status;
+  std::optional<Outcome> outcome;   // of the request that the keeper waits for
+  uint64_t request = 0;             // its number; later answers to earlier requests are nobody's
+  bool lost = false;
+  std::string lost_why;
+  std::string tls_error;
+  bool stopping = false;
+  bool closed = false;              // no connection is left: held handlers may return
+  int handling = 0;                 // handlers that run or are held
+  bool delivered = false;           // a message came through the present client
+  uint64_t generation = 0;          // of the client
+  int publishing = 0;               // publishes of this generation that were not answered yet
+
+  void OnMessage(const mqtt::message& message, std::string_view topic);
+  void OnLost(std::string why);
+  void CallPublished();
+};
+
+// Answers of Paho to one request; deletes itself, as Paho calls exactly one of the two exactly once.
+class Answer final : public mqtt::iaction_listener {
+ public:
+  Answer(std::shared_ptr<Shared> shared, uint64_t request) : shared_(std::move(shared)), request_(request) {}
+  void on_success(const mqtt::token& token) override {
+    Outcome outcome{.ok = true, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())};
+    if (token.get_type() == mqtt::token::Type::CONNECT) {
+      try {
+        outcome.session_present = token.get_connect_response().is_session_present();
+      } catch (const std::exception&) {
+        // A library without the answer's details: as if the session were new, so that we subscribe again.
+      }
+    }
+    Deliver(outcome);
+  }
+  void on_failure(const mqtt::token& token) override {
+    Deliver({.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())});
+  }
+
+ private:
+  void Deliver(const Outcome& outcome) {
+    {
+      Lock lock(shared_->mu);
+      if (shared_->request == request_) shared_->outcome = outcome;
+    }
+    shared_->changed.notify_all();
+    delete this;
+  }
+
+  const std::shared_ptr<Shared> shared_;
+  const uint64_t request_;
+};
+
+class Published final : public mqtt::iaction_listener {
+ public:
+  Published(std::shared_ptr<Shared> shared, uint64_t generation) : shared_(std::move(shared)), generation_(generation) {}
+  void on_success(const mqtt::token&) override { Done(); }
+  void on_failure(const mqtt::token&) override { Done(); }
+
+ private:
+  void Done() {
+    {
+      Lock lock(shared_->mu);
+      // Those of a dropped client were given up when it was dropped.
+      if (shared_->generation != generation_) {
+        lock.unlock();
+        delete this;
+        return;
+      }
+      --shared_->publishing;
+    }
+    shared_->CallPublished();
+    delete this;
+  }
+
+  const std::shared_ptr<Shared> shared_;
+  const uint64_t generation_;
+};
+
+void Shared::CallPublished() {
+  {
+    Lock lock(mu);
+    if (stopping || !handlers.on_published) return;
+    ++handling;
+  }
+  handlers.on_published();
+  {
+    Lock lock(mu);
+    --handling;
+  }
+  changed.notify_all();
+}
+
+void Shared::OnMessage(const mqtt::message& message, std::string_view topic) {
+  bool hold = false;
+  {
+    Lock lock(mu);
+    ++handling;
+    delivered = true;
+    hold = stopping;
+  }
+  if (!hold) {
+    const mqtt::binary_ref& payload = message.get_payload_ref();
+    hold = handlers.on_message({.topic = topic,
+                                .payload = {payload.data(), payload.size()},
+                                .retained = message.is_retained(),
+                                .qos = message.get_qos(),
+                                .duplicate = message.is_duplicate()}) == MqttTaken::kNotTaken;
+  }
+  Lock lock(mu);
+  // Paho sends the PUBACK as soon as we return, unless the connection is gone by then.
+  if (hold) changed.wait(lock, [this] { return closed; });
+  --handling;
+  changed.notify_all();
+}
+
+void Shared::OnLost(std::string why) {
+  {
+    Lock lock(mu);
+    lost = true;
+    if (lost_why.empty()) lost_why = std::move(why);
+  }
+  changed.notify_all();
+}
+
+// Paho's receive thread touches the client once more after a handler returned, under a lock that we cannot wait for. A
+// client that delivered messages is therefore never destroyed but kept here, disconnected, until the process ends.
+void Retire(std::shared_ptr<mqtt::async_client> client) {
+  static std::mutex mu;
+  static auto* const retired = new std::vector<std::shared_ptr<mqtt::async_client>>();
+  Lock lock(mu);
+  retired->push_back(std::move(client));
+}
+
+class PahoClient final : public MqttClient {
+ public:
+  PahoClient(MqttOptions options, MqttHandlers handlers)
+      : options_(std::move(options)), shared_(std::make_shared<Shared>()), backoff_(options_.backoff, random_) {
+    shared_->handlers = std::move(handlers);
+  }
+  ~PahoClient() override { Stop(); }
+
+  absl::Status Start() override {
+    RETURN_IF_ERROR(CheckMqttOptions(options_));
+    address_ = *ParseMqttUrl(options_.url);
+    SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port));
+    keeper_ = std::thread([this] { Keep(); });
+    return absl::OkStatus();
+  }
+
+  void Stop() override {
+    if (!keeper_.joinable()) return;
+    {
+      Lock lock(shared_->mu);
+      shared_->stopping = true;
+    }
+    shared_->changed.notify_all();
+    keeper_.join();
+    Lock lock(shared_->mu);
+    // If Paho did not close the connection, a held handler stays held: better never answered than answered wrongly.
+    if (shared_->closed) shared_->changed.wait(lock, [this] { return shared_->handling == 0; });
+  }
+
+  absl::Status Publish(std::string_view topic, std::string_view payload, int qos, bool retain) override {
+    std::shared_ptr<mqtt::async_client> client;
+    uint64_t generation = 0;
+    {
+      Lock lock(shared_->mu);
+      if (shared_->status.state == State::kConnected && !shared_->stopping) client = shared_->client;
+      if (!client) return absl::UnavailableError("no connection to the broker");
+      generation = shared_->generation;
+      ++shared_->publishing;
+    }
+    auto* listener = new Published(shared_, generation);
+    try {
+      client->publish(std::string(topic), payload.data(), payload.size(), qos, retain, nullptr, *listener);
+    } catch (const std::exception& error) {
+      delete listener;
+      Lock lock(shared_->mu);
+      if (shared_->generation == generation) --shared_->publishing;
+      return absl::UnavailableError(StrCat("publish: ", error.what()));
+    }
+    return absl::OkStatus();
+  }
+
+  MqttStatus status() const override {
+    Lock lock(shared_->mu);
+    return shared_->status;
+  }
+
+ private:
+  // The keeper's thread: connects, subscribes, waits for the loss, backs off, again.
+  void Keep() {
+    int version = options_.version == MqttVersion::k311 ? kVersion311 : kVersion5;
+    bool subscribed = false;   // in this life of the process; an older one may have known other filters
+    while (!Stopping()) {
+      SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port));
+      const absl::StatusOr<Outcome> connected = Connect(version);
+      absl::Status trouble = connected.status();
+      if (connected.ok() && connected->ok) {
+        if (!subscribed || !connected->session_present) trouble = Subscribe(version, connected->session_present);
+        if (trouble.ok()) {
+          subscribed = true;
+          proven_version_ = version;
+          trouble = StayConnected(version, connected->session_present);
+        }
+      } else if (connected.ok()) {
+        const std::string tls_error = TakeTlsError();
+        trouble = absl::UnavailableError(StrCat(Describe(*connected), tls_error.empty() ? "" : ": ", tls_error));
+        if (options_.version == MqttVersion::kAuto) version = NextVersion(version, *connected);
+      }
+      if (Stopping()) break;
+      Disconnect();
+      WaitAfter(trouble);
+    }
+    const bool gone = Disconnect();
+    DropClient();
+    {
+      Lock lock(shared_->mu);
+      shared_->closed = gone;
+      shared_->status.state = State::kClosed;
+      shared_->status.detail = "stopped";
+    }
+    shared_->changed.notify_all();
+  }
+
+  void DropClient() {
+    bool delivered = false;
+    int given_up = 0;
+    {
+      Lock lock(shared_->mu);
+      delivered = std::exchange(shared_->delivered, false);
+      given_up = std::exchange(shared_->publishing, 0);
+      ++shared_->generation;
+      shared_->client.reset();
+    }
+    if (delivered) Retire(client_);
+    client_.reset();
+    unanswered_ = false;
+    for (; given_up > 0; --given_up) shared_->CallPublished();
+  }
+
+  // A 3.1.1 broker answers a version 5 CONNECT with return code 1, a 5 broker that will not with 0x84, and some close the
+  // connection without a word, which looks like any failure: so the versions take turns until one was proven.
+  int NextVersion(int version, const Outcome& outcome) {
+    const bool refused = outcome.code == 1 || outcome.reason == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
+    if (!refused && proven_version_ != 0) return proven_version_;
+    return version == kVersion5 ? kVersion311 : kVersion5;
+  }
+
+  std::shared_ptr<mqtt::async_client> NewClient(int version) {
+    mqtt::create_options create(version);
+    const std::string host = address_.host.find(':') == std::string::npos ? address_.host : StrCat("[", address_.host, "]");
+    auto client = std::make_shared<mqtt::async_client>(StrCat(address_.tls ? "ssl://" : "tcp://", host, ":", address_.port),
+                                                       options_.client_id, create, nullptr);
+    // Before the connection, or what the broker sends at once would go nowhere.
+    std::weak_ptr<Shared> weak = shared_;
+    client->set_message_callback([weak](const mqtt::const_message_ptr& message) {
+      if (auto shared = weak.lock()) shared->OnMessage(*message, message->get_topic());
+    });
+    client->set_connection_lost_handler([weak](const std::string& cause) {
+      if (auto shared = weak.lock()) shared->OnLost(cause.empty() ? "connection lost" : StrCat("connection lost: ", cause));
+    });
+    client->set_disconnected_handler([weak](const mqtt::properties&, mqtt::ReasonCode reason) {
+      const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(reason));
+      if (auto shared = weak.lock()) shared->OnLost(StrCat("the broker disconnected us: ", text != nullptr ? text : "unknown"));
+    });
+    return client;
+  }
+
+  // Fills, and never moves: a moved connect_options loses its MQTT 5 properties without a word, and with them the session.
+  absl::Status FillConnectOptions(int version, mqtt::connect_options& connect) {
+    connect.set_mqtt_version(version);
+    connect.set_keep_alive_interval(options_.keep_alive_s);
+    connect.set_connect_timeout(options_.connect_timeout_s);
+    connect.set_automatic_reconnect(false);
+    if (version == kVersion5) {
+      connect.set_clean_start(false);
+      const mqtt::properties properties{{mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<int>(options_.session_expiry_s)},
+                                        {mqtt::property::RECEIVE_MAXIMUM, static_cast<int>(options_.receive_maximum)}};
+      connect.set_properties(properties);
+    } else {
+      connect.set_clean_session(false);
+    }
+    if (!options_.username.empty()) connect.set_user_name(options_.username);
+    if (!options_.password_file.empty()) {
+      absl::StatusOr<std::string> password = ReadFile(options_.password_file, 4096);
+      if (!password.ok()) return WithContext(password.status(), "password_file");
+      while (!password->empty() && (password->back() == '\n' || password->back() == '\r')) password->pop_back();
+      connect.set_password(*password);
+    }
+    if (address_.tls) {
+      mqtt::ssl_options ssl;
+      if (!options_.ca_file.empty()) ssl.set_trust_store(options_.ca_file);
+      if (!options_.certificate_file.empty()) {
+        ssl.set_key_store(options_.certificate_file);
+        ssl.set_private_key(options_.key_file);
+      }
+      ssl.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);   // the least
+      ssl.set_enable_server_cert_auth(true);
+      ssl.set_verify(true);                            // the name too
+      std::weak_ptr<Shared> weak = shared_;
+      ssl.set_error_handler([weak](const std::string& text) {
+        if (auto shared = weak.lock()) {
+          Lock lock(shared->mu);
+          if (shared->tls_error.empty()) shared->tls_error = text;
+        }
+      });
+      connect.set_ssl(ssl);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Outcome> Connect(int version) {
+    try {
+      mqtt::connect_options connect;
+      RETURN_IF_ERROR(FillConnectOptions(version, connect));
+      if (!client_ || client_version_ != version || unanswered_) {
+        DropClient();
+        client_ = NewClient(version);
+        client_version_ = version;
+      }
+      {
+        Lock lock(shared_->mu);
+        shared_->client = client_;
+        shared_->lost = false;
+        shared_->lost_why.clear();
+        shared_->tls_error.clear();
+      }
+      // The connect_options are copied on the way in.
+      absl::StatusOr<Outcome> outcome = Ask([&](Answer& answer) { client_->connect(connect, nullptr, answer); },
+                                            std::chrono::seconds(options_.connect_timeout_s + 5));
+      unanswered_ = !outcome.ok();
+      return outcome;
+    } catch (const std::exception& error) {
+      return absl::UnavailableError(StrCat("connect: ", error.what()));
+    }
+  }
+
+  absl::Status Subscribe(int version, bool session_present) {
+    for (const std::string& filter : options_.filters) {
+      // What is retained comes once, when the subscription is new (3.8.3.1 of MQTT 5): it is only counted.
+      const mqtt::subscribe_options how = version == kVersion5
+                                              ? mqtt::subscribe_options(true, false, mqtt::subscribe_options::SEND_RETAINED_ON_NEW)
+                                              : mqtt::subscribe_options();
+      absl::StatusOr<Outcome> outcome;
+      try {
+        outcome = Ask([&](Answer& answer) { client_->subscribe(filter, 1, nullptr, answer, how); },
+                      std::chrono::seconds(options_.connect_timeout_s));
+      } catch (const std::exception& error) {
+        outcome = absl::UnavailableError(error.what());
+      }
+      if (outcome.ok() && !outcome->ok) outcome = absl::UnavailableError(Describe(*outcome));
+      if (!outcome.ok()) return WithContext(outcome.status(), StrCat("subscribe to ", filter));
+    }
+    Lock lock(shared_->mu);
+    shared_->status.session_present = session_present;
+    return absl::OkStatus();
+  }
+
+  absl::Status StayConnected(int version, bool session_present) {
+    const auto since = std::chrono::steady_clock::now();
+    Lock lock(shared_->mu);
+    MqttStatus& status = shared_->status;
+    status.state = State::kConnected;
+    status.detail = StrCat("MQTT ", version == kVersion5 ? "5" : "3.1.1", address_.tls ? " over TLS to " : " to ", address_.host, ":",
+                           address_.port, session_present ? ", session kept" : ", new session");
+    status.version = version;
+    status.session_present = session_present;
+    ++status.connections;
+    shared_->changed.notify_all();
+    if (shared_->handlers.on_connected && !shared_->stopping) {
+      lock.unlock();
+      shared_->handlers.on_connected();
+      lock.lock();
+    }
+    shared_->changed.wait(lock, [this] { return shared_->lost || shared_->stopping; });
+    if (std::chrono::steady_clock::now() - since > kStable) backoff_.Reset();
+    return absl::UnavailableError(shared_->lost_why.empty() ? "connection lost" : shared_->lost_why);
+  }
+
+  // Starts a request and waits for its answer, the loss of the connection or the time.
+  template <typename Begin>
+  absl::StatusOr<Outcome> Ask(Begin begin, std::chrono::steady_clock::duration patience) {
+    uint64_t request = 0;
+    {
+      Lock lock(shared_->mu);
+      request = ++shared_->request;
+      shared_->outcome.reset();
+    }
+    auto* answer = new Answer(shared_, request);
+    try {
+      begin(*answer);
+    } catch (...) {
+      delete answer;   // Paho did not take the request, so it will not answer
+      throw;
+    }
+    Lock lock(shared_->mu);
+    shared_->changed.wait_for(lock, patience, [this] { return shared_->outcome || shared_->lost || shared_->stopping; });
+    if (shared_->outcome) return *shared_->outcome;
+    if (shared_->lost) return absl::UnavailableError(shared_->lost_why);
+    if (shared_->stopping) return absl::CancelledError("stopping");
+    return absl::DeadlineExceededError("no answer from the broker");
+  }
+
+  // Whether no connection is left, so that nothing can be acknowledged any more.
+  bool Disconnect() {
+    if (!client_) return true;
+    if (unanswered_) {
+      // Paho cannot take a connection attempt back; most are answered at once.
+      Lock lock(shared_->mu);
+      shared_->changed.wait_for(lock, kAttemptPatience, [this] { return shared_->outcome.has_value(); });
+      if (!shared_->outcome) return !shared_->delivered;   // then the client is destroyed, and the attempt with it
+      unanswered_ = false;
+    }
+    if (!client_->is_connected()) return true;
+    uint64_t request = 0;
+    {
+      Lock lock(shared_->mu);
+      request = ++shared_->request;
+      shared_->outcome.reset();
+    }
+    auto* answer = new Answer(shared_, request);
+    try {
+      // 100 ms for receipts that are on their way.
+      client_->disconnect(100, nullptr, *answer);
+    } catch (const std::exception&) {
+      delete answer;
+      return !client_->is_connected();
+    }
+    Lock lock(shared_->mu);
+    shared_->changed.wait_for(lock, kDisconnectPatience, [this] { return shared_->outcome.has_value(); });
+    lock.unlock();
+    return !client_->is_connected();
+  }
+
+  void WaitAfter(const absl::Status& trouble) {
+    const int64_t delay_ms = backoff_.NextMs();
+    Lock lock(shared_->mu);
+    shared_->status.state = State::kWaiting;
+    shared_->status.detail = StrCat(MessageOf(trouble), "; next try in ", delay_ms, " ms");
+    shared_->changed.notify_all();
+    shared_->changed.wait_for(lock, std::chrono::milliseconds(delay_ms), [this] { return shared_->stopping; });
+  }
+
+  bool Stopping() const {
+    Lock lock(shared_->mu);
+    return shared_->stopping;
+  }
+  void SetState(State state, std::string detail) {
+    Lock lock(shared_->mu);
+    shared_->status.state = state;
+    shared_->status.detail = std::move(detail);
+  }
+  std::string TakeTlsError() {
+    Lock lock(shared_->mu);
+    return std::exchange(shared_->tls_error, {});
+  }
+
+  const MqttOptions options_;
+  const std::shared_ptr<Shared> shared_;
+  SystemRandom random_;
+  std::thread keeper_;
+  // The keeper's own.
+  MqttAddress address_;
+  Backoff backoff_;
+  std::shared_ptr<mqtt::async_client> client_;
+  int client_version_ = 0;
+  int proven_version_ = 0;
+  bool unanswered_ = false;   // a connection attempt whose end we do not know
+};
+
+}  // namespace
+
+std::unique_ptr<MqttClient> MakeMqttClient(MqttOptions options, MqttHandlers handlers) {
+  return std::make_unique<PahoClient>(std::move(options), std::move(handlers));
+}
+
+}  // namespace sluice::transport

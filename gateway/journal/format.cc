@@ -1,0 +1,164 @@
+#include "gateway/journal/format.h"
+
+#include <cstring>
+#include <type_traits>
+
+#include "base/crc32c.h"
+#include "base/strings.h"
+
+namespace sluice::journal {
+namespace {
+
+constexpr std::string_view kMagic = "SLUICEJ\n";
+constexpr size_t kPositionBytes = 16 + 1 + 8 + 8;
+
+template <typename T>
+void Put(T value, char* at) {
+  for (size_t i = 0; i < sizeof(T); ++i) at[i] = static_cast<char>(static_cast<std::make_unsigned_t<T>>(value) >> (8 * i));
+}
+
+template <typename T>
+T Get(const char* at) {
+  std::make_unsigned_t<T> value = 0;
+  for (size_t i = 0; i < sizeof(T); ++i) {
+    value |= static_cast<std::make_unsigned_t<T>>(static_cast<std::make_unsigned_t<T>>(static_cast<uint8_t>(at[i]))
+                                                  << (8 * i));
+  }
+  return static_cast<T>(value);
+}
+
+template <typename T>
+void Append(T value, std::string* out) {
+  char raw[sizeof(T)];
+  Put(value, raw);
+  out->append(raw, sizeof raw);
+}
+
+// Reads forward; once it has run out everything is zero and ok() is false.
+class Reader {
+ public:
+  explicit Reader(std::string_view data) : data_(data) {}
+  bool ok() const { return ok_; }
+  std::string_view Bytes(size_t size) {
+    if (size > data_.size()) {
+      ok_ = false;
+      return {};
+    }
+    const std::string_view out = data_.substr(0, size);
+    data_.remove_prefix(size);
+    return out;
+  }
+  template <typename T>
+  T Number() {
+    const std::string_view raw = Bytes(sizeof(T));
+    return ok_ ? Get<T>(raw.data()) : T{};
+  }
+  EpochId Id() {
+    const std::string_view raw = Bytes(16);
+    return ok_ ? *Id128::FromBytes(raw) : EpochId{};
+  }
+
+ private:
+  std::string_view data_;
+  bool ok_ = true;
+};
+
+}  // namespace
+
+void EncodeRecord(RecordHeader header, std::string_view bytes, std::string* out) {
+  const size_t begin = out->size();
+  out->resize(begin + kHeaderBytes);
+  char* at = out->data() + begin;
+  Put(static_cast<uint32_t>(bytes.size()), at + 4);
+  Put(header.segment, at + 8);
+  std::memcpy(at + 16, header.epoch.bytes.data(), 16);
+  at[32] = static_cast<char>(header.queue);
+  at[33] = static_cast<char>(header.type);
+  at[34] = static_cast<char>(header.flags);
+  at[35] = 0;
+  Put(header.number, at + 36);
+  std::memcpy(at + 44, header.id.bytes.data(), 16);
+  Put(header.accepted_ms, at + 60);
+  out->append(bytes);
+  at = out->data() + begin;
+  Put(Crc32c({at + 4, kHeaderBytes - 4 + bytes.size()}), at);
+}
+
+RecordHeader DecodeHeader(std::string_view data) {
+  const char* at = data.data();
+  RecordHeader header;
+  header.crc = Get<uint32_t>(at);
+  header.length = Get<uint32_t>(at + 4);
+  header.segment = Get<uint64_t>(at + 8);
+  header.epoch = *Id128::FromBytes(data.substr(16, 16));
+  header.queue = static_cast<uint8_t>(at[32]);
+  header.type = static_cast<RecordType>(at[33]);
+  header.flags = static_cast<uint8_t>(at[34]);
+  header.number = Get<uint64_t>(at + 36);
+  header.id = *Id128::FromBytes(data.substr(44, 16));
+  header.accepted_ms = Get<int64_t>(at + 60);
+  return header;
+}
+
+bool CrcMatches(std::string_view frame) { return Crc32c(frame.substr(4)) == Get<uint32_t>(frame.data()); }
+
+std::string EncodeSegmentHead(const SegmentHead& head) {
+  std::string body(kMagic);
+  Append(kFormatVersion, &body);
+  Append(head.epoch.ordinal, &body);
+  for (const std::string* text : {&head.epoch.gateway, &head.epoch.shop}) {
+    Append(static_cast<uint16_t>(text->size()), &body);
+    body += *text;
+  }
+  const size_t room = (kBlockBytes - kHeaderBytes - body.size() - 2) / kPositionBytes;
+  const size_t count = std::min(room, head.positions.size());
+  Append(static_cast<uint16_t>(count), &body);
+  for (size_t i = 0; i < count; ++i) {
+    const auto& position = head.positions[i];
+    body += position.epoch.View();
+    Append(static_cast<uint8_t>(position.queue), &body);
+    Append(position.next, &body);
+    Append(position.acked_to, &body);
+  }
+  std::string block;
+  RecordHeader header;
+  header.segment = head.segment;
+  header.epoch = head.epoch.id;
+  header.type = RecordType::kSegment;
+  EncodeRecord(header, body, &block);
+  block.resize(kBlockBytes, '\0');
+  return block;
+}
+
+absl::StatusOr<SegmentHead> DecodeSegmentHead(std::string_view block) {
+  if (block.size() < kHeaderBytes + kMagic.size()) return absl::NotFoundError("no segment head");
+  const RecordHeader header = DecodeHeader(block);
+  if (header.type != RecordType::kSegment || header.length > kBlockBytes - kHeaderBytes ||
+      header.length + kHeaderBytes > block.size() || !CrcMatches(block.substr(0, kHeaderBytes + header.length))) {
+    return absl::NotFoundError("no segment head");
+  }
+  Reader reader(block.substr(kHeaderBytes, header.length));
+  if (reader.Bytes(kMagic.size()) != kMagic) return absl::NotFoundError("no segment head");
+  const auto version = reader.Number<uint32_t>();
+  if (version != kFormatVersion) return absl::UnimplementedError(StrCat("journal format version ", version));
+  SegmentHead head;
+  head.segment = header.segment;
+  head.epoch.id = header.epoch;
+  head.epoch.ordinal = reader.Number<uint64_t>();
+  for (std::string* text : {&head.epoch.gateway, &head.epoch.shop}) *text = reader.Bytes(reader.Number<uint16_t>());
+  const auto count = reader.Number<uint16_t>();
+  for (uint16_t i = 0; i < count && reader.ok(); ++i) {
+    SegmentHead::Position position;
+    position.epoch = reader.Id();
+    const auto queue = QueueFromNumber(reader.Number<uint8_t>());
+    position.next = reader.Number<uint64_t>();
+    position.acked_to = reader.Number<uint64_t>();
+    if (!queue) continue;
+    position.queue = *queue;
+    head.positions.push_back(position);
+  }
+  if (!reader.ok() || header.segment == 0) return absl::NotFoundError("no segment head");
+  return head;
+}
+
+}  // namespace sluice::journal

@@ -1,0 +1,151 @@
+// The journal's inside: what appenders and the one syncer thread share.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/lock_file.h"
+#include "gateway/journal/format.h"
+#include "gateway/journal/journal.h"
+#include "gateway/journal/segment.h"
+#include "gateway/journal/sync_policy.h"
+
+namespace sluice::journal {
+
+// One mutex guards everything. Appenders write under it, so that numbers and offsets grow together; only the syncer
+// thread syncs, begins segments and moves what a failed sync put in doubt, and it lets go of the mutex for the I/O while
+// `rotating_` keeps appenders out.
+class JournalImpl final : public Journal {
+ public:
+  JournalImpl(const Options& options, FileSystem& files, const Clock& clock, const Sealer* sealer);
+  ~JournalImpl() override;
+
+  // Before any other call.
+  absl::Status Load(const std::string& gateway, const std::string& shop, uint64_t ordinal, Random& random);
+
+  const Epoch& epoch() const override { return epoch_; }
+  const Found& found() const override { return found_; }
+  void Start(Tail* tail) override;
+  absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) override;
+  void WhenSafe(Queue queue, uint64_t number, Completion done) override;
+  bool WaitForSpace(int64_t timeout_ms) override;
+  void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t ack_time_us) override;
+  void LinkUp(Queue queue, bool up) override;
+  void Release(const EpochId& epoch, Queue queue, uint64_t number) override;
+  absl::Status Sync() override;
+  absl::Status Read(const EpochId& epoch, Queue queue, uint64_t from, uint64_t last,
+                    const std::function<bool(Item)>& visitor) const override;
+  absl::Status ReadAll(const std::function<bool(Item)>& visitor) const override;
+  Span Holds(const EpochId& epoch, Queue queue) const override;
+  uint64_t LastNumber(Queue queue) const override;
+  int64_t SyncedAtMs(Queue queue, uint64_t number) const override;
+  Figures figures() const override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+  using Completions = std::vector<Completion>;
+
+  struct Waiter {
+    uint64_t number;
+    int64_t since_us;
+    Completion done;
+  };
+  // The running epoch's side of a queue.
+  struct Stream {
+    uint64_t next = 1;
+    uint64_t acked_to = 0;
+    uint64_t synced_to = 0;
+    std::deque<Waiter> waiters;   // ascending by number
+    uint64_t safe_to() const { return std::max(acked_to, synced_to); }
+  };
+  // Any epoch's.
+  struct Progress {
+    uint64_t next = 1;
+    uint64_t acked_to = 0;
+    uint64_t released_to = 0;
+  };
+  struct SyncTime {
+    int64_t wall_ms;
+    std::array<uint64_t, kQueueCount> through;
+  };
+
+  // load.cc
+  absl::Status LoadSegment(const std::string& name, uint64_t slot);
+  absl::Status SetAside(const std::string& name, std::string_view mark, const absl::Status& why);
+  absl::StatusOr<std::shared_ptr<Segment>> CreateSegment();
+
+  // syncer.cc: all on the syncer thread, or before it runs
+  void RunSyncer();
+  int64_t DueUs(int64_t now) const;
+  void NoteMisses(int64_t now);
+  void SyncCurrent(Lock& lock);
+  void Rotate(Lock& lock);
+  absl::Status BeginSegment(Lock& lock);
+  std::shared_ptr<Segment> PickFree() const;
+  SegmentHead MakeHead() const;
+  void MoveOrphans(Lock& lock);
+  absl::Status WriteOrphans(Lock& lock);
+  void CallTail(Lock& lock, bool segment_change);
+  void CloseCleanly(Lock& lock);
+  void Complete(Lock& lock);
+
+  bool Releasable(const Segment& segment) const;
+  bool HasFree() const;
+  void TakeSafe(Stream& stream, Completions* out);
+  void WakeSyncerBy(int64_t due_us);
+  Item MakeItem(const RecordHeader& header, std::string_view bytes, absl::Status* status) const;
+
+  const Options options_;
+  FileSystem& files_;
+  const Clock& clock_;
+  const Sealer* const sealer_;
+  const size_t sync_at_bytes_;
+  LockFile lock_file_;
+  Epoch epoch_;
+  Found found_;
+
+  mutable std::mutex mu_;
+  std::condition_variable syncer_cv_;   // the syncer: something is due earlier than it thought
+  std::condition_variable room_cv_;     // appenders: rotating_ has ended
+  std::condition_variable space_cv_;    // WaitForSpace
+  std::condition_variable synced_cv_;   // Sync, Start(nullptr)
+
+  Tail* tail_ = nullptr;
+  bool in_tail_ = false;                // the syncer is inside a call of the tail
+  std::vector<std::shared_ptr<Segment>> segments_;
+  std::shared_ptr<Segment> current_;    // null until one could be begun
+  uint64_t next_segment_ = 1;
+  uint64_t next_slot_ = 1;
+  bool after_sync_ = false;             // the next record is the first of a block
+  bool torn_ = false;                   // bytes of a write that failed lie at current_->end
+  uint64_t seal_counter_ = 0;
+  std::string tail_bytes_;              // frames written since the last sync began
+  std::string syncing_;                 // frames that the running sync covers
+  std::string orphans_;                 // frames of a segment whose sync failed, not yet written elsewhere
+  int64_t unsynced_since_us_ = 0;       // of the oldest frame in tail_bytes_
+  std::array<Stream, kQueueCount> streams_;
+  std::map<EpochId, std::array<Progress, kQueueCount>> progress_;
+  std::array<Progress, kQueueCount>* mine_ = nullptr;   // of the running epoch, in progress_
+  SyncPolicy policy_;
+  std::deque<SyncTime> sync_times_;
+  Figures figures_;
+
+  bool rotating_ = false;
+  bool rotate_wanted_ = false;
+  bool full_ = false;                   // no segment can be begun: appends are refused
+  int64_t retry_at_us_ = 0;             // when full_: try again at the latest
+  bool stop_ = false;
+  uint64_t sync_asked_ = 0, sync_served_ = 0;
+  absl::Status sync_status_;
+  int64_t syncer_wakes_us_ = INT64_MIN;   // INT64_MIN: it is awake and will look again
+  std::thread syncer_;
+};
+
+}  // namespace sluice::journal

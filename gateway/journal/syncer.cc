@@ -1,0 +1,350 @@
+// The syncer thread: serves all waiters with one sync, changes segments, and moves what a failed sync put in doubt.
+#include <algorithm>
+#include <chrono>
+
+#include "base/fail_point.h"
+#include "base/status.h"
+#include "gateway/journal/journal_impl.h"
+
+namespace sluice::journal {
+namespace {
+
+constexpr size_t kSyncTimes = 1024;
+constexpr int64_t kRetryUs = 1'000'000;
+
+}  // namespace
+
+void JournalImpl::RunSyncer() {
+  Lock lock(mu_);
+  if (full_) CallTail(lock, false);
+  while (!stop_) {
+    const int64_t now = clock_.MonotonicUs();
+    if (rotate_wanted_) {
+      Rotate(lock);
+      continue;
+    }
+    if (full_ && (HasFree() || now >= retry_at_us_)) {
+      rotating_ = true;
+      Rotate(lock);
+      continue;
+    }
+    const int64_t due = DueUs(now);
+    if (due <= now) {
+      NoteMisses(now);
+      if (torn_) {
+        rotating_ = true;   // nothing may follow the torn bytes behind a sync
+        Rotate(lock);
+      } else {
+        SyncCurrent(lock);
+      }
+      continue;
+    }
+    if (sync_asked_ > sync_served_) {
+      sync_served_ = sync_asked_;
+      sync_status_ = orphans_.empty() ? absl::OkStatus() : absl::UnavailableError("journal: the last sync failed");
+      synced_cv_.notify_all();
+      continue;
+    }
+    syncer_wakes_us_ = full_ ? std::min(due, retry_at_us_) : due;
+    if (syncer_wakes_us_ == INT64_MAX) {
+      syncer_cv_.wait(lock);
+    } else {
+      syncer_cv_.wait_for(lock, std::chrono::microseconds(std::max<int64_t>(syncer_wakes_us_ - now, 1)));
+    }
+    syncer_wakes_us_ = INT64_MIN;
+  }
+  CloseCleanly(lock);
+}
+
+int64_t JournalImpl::DueUs(int64_t now) const {
+  if (tail_bytes_.empty() || current_ == nullptr) return INT64_MAX;
+  if (sync_asked_ > sync_served_ || tail_bytes_.size() >= sync_at_bytes_) return now;
+  int64_t due = unsynced_since_us_ + options_.sync_at_least_every_ms * 1000;
+  for (Queue queue : kAllQueues) {
+    const Stream& stream = streams_[QueueIndex(queue)];
+    if (!stream.waiters.empty()) due = std::min(due, stream.waiters.front().since_us + policy_.WaitUs(queue));
+  }
+  return due;
+}
+
+void JournalImpl::NoteMisses(int64_t now) {
+  for (Queue queue : kAllQueues) {
+    const Stream& stream = streams_[QueueIndex(queue)];
+    if (!stream.waiters.empty() && stream.waiters.front().since_us + policy_.WaitUs(queue) <= now) policy_.OnMiss(queue);
+  }
+}
+
+void JournalImpl::Complete(Lock& lock) {
+  Completions safe;
+  for (Stream& stream : streams_) TakeSafe(stream, &safe);
+  if (safe.empty()) return;
+  lock.unlock();
+  for (Completion& done : safe) done(absl::OkStatus());
+  lock.lock();
+}
+
+void JournalImpl::SyncCurrent(Lock& lock) {
+  const std::shared_ptr<Segment> segment = current_;
+  syncing_.swap(tail_bytes_);
+  tail_bytes_.clear();
+  std::array<uint64_t, kQueueCount> written;
+  for (size_t i = 0; i < kQueueCount; ++i) written[i] = streams_[i].next - 1;
+  // What is appended from now on must not share a block with what this sync makes safe.
+  segment->end = AlignUp(segment->end);
+  after_sync_ = true;
+  lock.unlock();
+  FAIL_POINT("journal.before_sync");
+  const int64_t began = clock_.MonotonicUs();
+  const absl::Status status = segment->file->Sync();
+  const int64_t took = clock_.MonotonicUs() - began;
+  FAIL_POINT("journal.synced");
+  lock.lock();
+  figures_.last_sync_us = took;
+  if (status.ok()) {
+    ++figures_.syncs;
+    syncing_.clear();
+    for (size_t i = 0; i < kQueueCount; ++i) streams_[i].synced_to = std::max(streams_[i].synced_to, written[i]);
+    sync_times_.push_back({clock_.WallMs(), written});
+    if (sync_times_.size() > kSyncTimes) sync_times_.pop_front();
+    Complete(lock);
+    return;
+  }
+  ++figures_.sync_failures;
+  segment->failed = true;
+  orphans_.append(syncing_);
+  orphans_.append(tail_bytes_);   // came during the sync, into the same handle
+  syncing_.clear();
+  tail_bytes_.clear();
+  current_ = nullptr;
+  rotating_ = true;
+  MoveOrphans(lock);
+}
+
+void JournalImpl::Rotate(Lock& lock) {
+  rotate_wanted_ = false;
+  if (current_ != nullptr && !tail_bytes_.empty()) {
+    SyncCurrent(lock);
+    if (!orphans_.empty() || !rotating_) return;   // it failed and was seen to
+  }
+  if (!orphans_.empty()) {
+    MoveOrphans(lock);
+    return;
+  }
+  const absl::Status begun = BeginSegment(lock);
+  full_ = !begun.ok();
+  if (full_) retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
+  rotating_ = false;
+  room_cv_.notify_all();
+  if (!full_) space_cv_.notify_all();
+  CallTail(lock, begun.ok());
+}
+
+// Enters with rotating_ set and leaves without it.
+void JournalImpl::MoveOrphans(Lock& lock) {
+  absl::Status status;
+  for (size_t tries = 0; tries <= options_.max_segments; ++tries) {
+    status = BeginSegment(lock);
+    if (!status.ok()) break;
+    status = WriteOrphans(lock);
+    if (status.ok()) break;
+    ++figures_.sync_failures;
+    current_->failed = true;
+    current_ = nullptr;
+  }
+  full_ = !status.ok();
+  if (full_) {
+    retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
+  } else {
+    orphans_.clear();
+    for (Stream& stream : streams_) stream.synced_to = stream.next - 1;
+  }
+  rotating_ = false;
+  room_cv_.notify_all();
+  if (!full_) space_cv_.notify_all();
+  Complete(lock);
+  CallTail(lock, status.ok());
+}
+
+absl::Status JournalImpl::WriteOrphans(Lock& lock) {
+  std::string again;
+  for (size_t at = 0; at < orphans_.size();) {
+    RecordHeader header = DecodeHeader(std::string_view(orphans_).substr(at));
+    const std::string_view bytes = std::string_view(orphans_).substr(at + kHeaderBytes, header.length);
+    at += kHeaderBytes + header.length;
+    const auto queue = static_cast<Queue>(header.queue);
+    const Progress& progress = (*mine_)[QueueIndex(queue)];
+    if (header.number <= std::max(progress.acked_to, progress.released_to)) continue;
+    header.segment = current_->head.segment;
+    header.flags &= static_cast<uint8_t>(~kAfterSync);
+    current_->index.Add(queue, header.number, current_->end + again.size());
+    EncodeRecord(header, bytes, &again);
+  }
+  const std::shared_ptr<Segment> segment = current_;
+  lock.unlock();
+  absl::StatusOr<size_t> written = segment->file->WriteAt(kFirstRecordOffset, again);
+  absl::Status status = written.status();
+  if (status.ok() && *written < again.size()) status = absl::ResourceExhaustedError("journal: short write");
+  if (status.ok()) status = segment->file->Sync();
+  lock.lock();
+  if (status.ok()) {
+    ++figures_.syncs;
+    segment->end = AlignUp(segment->end + again.size());
+    after_sync_ = true;
+  }
+  return status;
+}
+
+bool JournalImpl::Releasable(const Segment& segment) const {
+  const auto progress = progress_.find(segment.head.epoch.id);
+  for (Queue queue : kAllQueues) {
+    const uint64_t last = segment.index.range(queue).last;
+    if (last == 0) continue;
+    if (progress == progress_.end() || progress->second[QueueIndex(queue)].released_to < last) return false;
+  }
+  return true;
+}
+
+std::shared_ptr<Segment> JournalImpl::PickFree() const {
+  std::shared_ptr<Segment> best;
+  for (const auto& segment : segments_) {
+    if (segment == current_ || !Releasable(*segment)) continue;
+    // Never used ones have number 0; what failed once comes last.
+    if (best == nullptr || std::pair(segment->failed, segment->head.segment) < std::pair(best->failed, best->head.segment)) {
+      best = segment;
+    }
+  }
+  return best;
+}
+
+bool JournalImpl::HasFree() const { return PickFree() != nullptr; }
+
+SegmentHead JournalImpl::MakeHead() const {
+  SegmentHead head;
+  head.segment = next_segment_;
+  head.epoch = epoch_;
+  for (Queue queue : kAllQueues) {
+    const Stream& stream = streams_[QueueIndex(queue)];
+    head.positions.push_back({epoch_.id, queue, stream.next, stream.acked_to});
+  }
+  for (const auto& [id, progress] : progress_) {
+    if (id == epoch_.id) continue;
+    for (Queue queue : kAllQueues) {
+      const Progress& position = progress[QueueIndex(queue)];
+      if (position.next > 1) head.positions.push_back({id, queue, position.next, position.acked_to});
+    }
+  }
+  return head;
+}
+
+absl::Status JournalImpl::BeginSegment(Lock& lock) {
+  // Forget epochs of which no segment is left.
+  std::erase_if(progress_, [&](const auto& entry) {
+    return entry.first != epoch_.id && std::none_of(segments_.begin(), segments_.end(), [&](const auto& segment) {
+             return segment->head.epoch.id == entry.first;
+           });
+  });
+  std::shared_ptr<Segment> chosen = PickFree();
+  if (chosen == nullptr && segments_.size() >= options_.max_segments) {
+    return absl::ResourceExhaustedError("no journal segment can be recycled yet");
+  }
+  const SegmentHead head = MakeHead();
+  lock.unlock();
+  absl::Status status;
+  bool made = false;
+  if (chosen == nullptr) {
+    absl::StatusOr<std::shared_ptr<Segment>> created = CreateSegment();
+    status = created.status();
+    if (created.ok()) chosen = *std::move(created);
+    made = created.ok();
+  } else if (chosen->failed) {
+    // A new handle, as another object: a reader may hold the old one.
+    auto again = std::make_shared<Segment>();
+    again->path = chosen->path;
+    again->slot = chosen->slot;
+    again->size = chosen->size;
+    again->head_block = chosen->head_block;
+    absl::StatusOr<std::unique_ptr<File>> file = files_.Open(chosen->path, FileSystem::Mode::kReadWrite);
+    status = file.status();
+    if (file.ok()) {
+      again->file = *std::move(file);
+      lock.lock();
+      std::replace(segments_.begin(), segments_.end(), chosen, again);
+      lock.unlock();
+      chosen = again;
+    }
+  }
+  if (status.ok()) {
+    const std::string block = EncodeSegmentHead(head);
+    const uint64_t at = chosen->head_block == 0 ? kBlockBytes : 0;
+    absl::StatusOr<size_t> written = chosen->file->WriteAt(at, block);
+    status = written.status();
+    if (status.ok() && *written < block.size()) status = absl::ResourceExhaustedError("journal: short write");
+    FAIL_POINT("journal.segment_begun");
+  }
+  lock.lock();
+  if (made) segments_.push_back(chosen);
+  if (!status.ok()) return absl::ResourceExhaustedError(StrCat("journal: no new segment: ", MessageOf(status)));
+  chosen->head = head;
+  chosen->head_block = 1 - chosen->head_block;
+  chosen->index.Clear();
+  chosen->end = kFirstRecordOffset;
+  chosen->failed = false;
+  current_ = chosen;
+  ++next_segment_;
+  ++figures_.segment_changes;
+  after_sync_ = false;
+  torn_ = false;
+  return absl::OkStatus();
+}
+
+void JournalImpl::CallTail(Lock& lock, bool segment_change) {
+  Tail* const tail = tail_;
+  if (tail == nullptr) return;
+  const bool need_space = full_ || !HasFree();
+  uint64_t oldest = UINT64_MAX;
+  for (const auto& segment : segments_) {
+    if (segment->head.segment != 0) oldest = std::min(oldest, segment->head.segment);
+  }
+  in_tail_ = true;
+  lock.unlock();
+  if (segment_change) tail->OnSegmentChange();
+  if (need_space) tail->OnSpaceNeeded(oldest);
+  lock.lock();
+  in_tail_ = false;
+  synced_cv_.notify_all();
+}
+
+void JournalImpl::CloseCleanly(Lock& lock) {
+  if (current_ == nullptr || torn_) return;
+  if (!tail_bytes_.empty()) SyncCurrent(lock);
+  if (current_ == nullptr || !orphans_.empty()) return;
+  std::string record;
+  RecordHeader header;
+  header.segment = current_->head.segment;
+  header.epoch = epoch_.id;
+  header.type = RecordType::kClose;
+  header.flags = kAfterSync;
+  EncodeRecord(header, "", &record);
+  if (current_->end + record.size() > current_->size) return;
+  const absl::StatusOr<size_t> written = current_->file->WriteAt(current_->end, record);
+  if (written.ok() && *written == record.size() && current_->file->Sync().ok()) ++figures_.syncs;
+}
+
+JournalImpl::~JournalImpl() {
+  {
+    Lock lock(mu_);
+    stop_ = true;
+    syncer_cv_.notify_all();
+    room_cv_.notify_all();
+    space_cv_.notify_all();
+    synced_cv_.notify_all();
+  }
+  if (syncer_.joinable()) syncer_.join();
+  for (Stream& stream : streams_) {
+    for (Waiter& waiter : stream.waiters) {
+      waiter.done(waiter.number <= stream.safe_to() ? absl::OkStatus() : absl::UnavailableError("the journal is closed"));
+    }
+  }
+}
+
+}  // namespace sluice::journal

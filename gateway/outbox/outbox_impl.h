@@ -1,0 +1,151 @@
+// The outbox's inside. Lock order: the journal's lock comes before `mu_` (OnAppended runs under it), so nothing here may
+// call the journal while it holds `mu_`.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gateway/outbox/outbox.h"
+#include "gateway/outbox/store.h"
+#include "gateway/outbox/stream.h"
+
+namespace sluice::outbox {
+
+class OutboxImpl final : public Outbox {
+ public:
+  OutboxImpl(const Options& options, journal::Journal& journal, const Clock& clock, const Sealer* sealer,
+             Snapshots* snapshots);
+  ~OutboxImpl() override;
+
+  // Before any other call (recovery.cc).
+  absl::Status Load();
+
+  // sync::Outbox
+  std::vector<sync::Held> HeldEpochs(Queue queue) override;
+  absl::Status Recover(Queue queue, const std::vector<sync::Floor>& floors) override;
+  absl::StatusOr<std::vector<Item>> Read(Queue queue, const EpochId& epoch, uint64_t from,
+                                         const sync::ReadLimits& limits) override;
+  void Acknowledge(Queue queue, const EpochId& epoch, uint64_t through) override;
+  void Sent(Queue queue, const EpochId& epoch, uint64_t first, uint64_t last) override;
+  std::optional<EventId> IdAt(Queue queue, const EpochId& epoch, uint64_t number) override;
+  void SetWakeup(Queue queue, std::function<void()> wake) override;
+  void LinkUp(Queue queue, bool up) override;
+
+  // journal::Tail
+  void OnAppended(Item item) override;
+  void OnSpaceNeeded(uint64_t segment) override;
+  void OnSegmentChange() override;
+
+  // Outbox
+  absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() override;
+  QueueFigures figures(Queue queue) const override;
+  const StartReport& start_report() const override { return report_; }
+  absl::StatusOr<History> Find(const EventId& id) override;
+  void PutRejected(std::string row) override;
+  absl::StatusOr<std::vector<std::string>> ListRejected(size_t newest) override;
+  std::map<std::string, int64_t> counters() const override;
+  absl::Status Close() override;
+
+ private:
+  using Lock = std::unique_lock<std::mutex>;
+
+  struct QueueState {
+    std::vector<std::unique_ptr<Stream>> streams;   // in start order; the running epoch's is the last
+    std::function<void()> wake;
+    bool armed = true;                              // the next item calls `wake`
+    bool link_up = false;
+    int64_t ack_time_us = 0;                        // smoothed
+    std::deque<TimeRow> times;                      // ascending by time, bounded
+    size_t times_saved = 0;                         // how many of them are in the database
+  };
+  // One stream's share of a spill transaction.
+  struct Spill {
+    Stream* stream;
+    uint64_t from = 0, through = 0;     // numbers that are to be rows afterwards
+    bool from_journal = false;          // not in memory: read the segments
+    std::vector<Item> items;
+    StoredRange added;
+  };
+
+  // Under mu_.
+  Stream* FindStream(Queue queue, const EpochId& epoch) const;
+  Stream& Running(Queue queue) const { return *queues_[QueueIndex(queue)].streams.back(); }
+  void DropMemory(Stream& stream, uint64_t through);
+  void NoteTime(QueueState& state, int64_t stream, int kind, uint64_t first, uint64_t last);
+  void WakeQueue(Lock& lock, Queue queue);
+
+  // writer.cc: on the writer thread
+  void RunWriter();
+  int64_t DueUs(int64_t now) const;
+  std::vector<Spill> PlanSpill(int64_t now, bool all);
+  absl::Status SpillSome(std::vector<Spill> spills);
+  absl::Status FillFromJournal(Spill& spill);
+  absl::Status WriteSpills(std::vector<Spill>& spills);
+  absl::Status SaveWithin(const std::map<Stream*, uint64_t>& stored);
+  absl::Status SaveRest();
+  void WriterFailed(const absl::Status& status);
+  // From any thread: runs `work` on the writer thread and waits for it.
+  absl::Status OnWriter(std::function<absl::Status()> work);
+
+  // retention.cc: on the writer thread
+  absl::Status MakeRoom(uint64_t bytes, bool critical);
+  absl::Status TrimReplayWindow();
+  absl::StatusOr<bool> DropAcknowledged();   // false: there is nothing to drop
+  absl::StatusOr<bool> DropOldestBulk();
+  absl::Status ForgetEmptyStreams();
+
+  // reading.cc
+  struct Source {
+    enum { kNothing, kMemory, kStore, kJournal } kind = kNothing;
+    uint64_t through = 0;   // the source answers for numbers up to here
+    Stream key;             // id, epoch and queue of the stream: it may be forgotten meanwhile
+  };
+  Source FindSource(Queue queue, const EpochId& epoch, uint64_t from, const sync::ReadLimits& limits,
+                    std::vector<Item>* out);
+  absl::Status CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store);
+
+  // recovery.cc
+  absl::Status OpenStore();
+  absl::Status ForgetAtStart();
+  absl::Status RecoverStream(Stream& stream, uint64_t cursor);
+  absl::Status InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
+  absl::Status InsertRows(Stream& stream, const std::vector<Item>& items);
+  absl::Status Salvage(const std::string& bad);
+  std::string SetAside(std::string_view mark);
+
+  const Options options_;
+  journal::Journal& journal_;
+  const Clock& clock_;
+  const Sealer* const sealer_;
+  Snapshots* const snapshots_;
+  const std::string path_;
+  std::unique_ptr<Store> store_;
+  StartReport report_;
+
+  mutable std::mutex mu_;
+  std::condition_variable writer_cv_;
+  std::array<QueueState, kQueueCount> queues_;
+  size_t memory_bytes_ = 0;
+  bool space_needed_ = false;
+  bool snapshot_needed_ = false;
+  bool writer_sleeps_ = false;
+  bool stop_ = false;
+  bool closed_ = false;
+  std::deque<std::function<void()>> jobs_;
+  std::deque<std::string> rejected_;          // not yet in the database
+  int64_t rejected_saved_us_ = 0;
+  int64_t positions_saved_us_ = 0;
+  int64_t retry_at_us_ = 0;                   // after an error of the database
+  std::map<std::string, int64_t> counters_;
+  std::thread writer_;
+};
+
+}  // namespace sluice::outbox

@@ -1,0 +1,196 @@
+// Reading by number: memory, else the database, else the journal (delivery rule R6); a hole becomes a gap on the way.
+#include <algorithm>
+
+#include "base/status.h"
+#include "gateway/outbox/outbox_impl.h"
+
+namespace sluice::outbox {
+
+OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uint64_t from,
+                                          const sync::ReadLimits& limits, std::vector<Item>* out) {
+  Lock lock(mu_);
+  Source source;
+  const Stream* found = FindStream(queue, epoch);
+  if (found == nullptr || from > found->last) {
+    queues_[QueueIndex(queue)].armed = true;
+    return source;
+  }
+  const Stream& stream = *found;
+  source.key.id = stream.id;
+  source.key.epoch = stream.epoch;
+  source.key.queue = queue;
+  if (stream.InMemory(from)) {
+    source.kind = Source::kMemory;
+    size_t bytes = 0;
+    for (size_t at = from - stream.memory.front().item.first; at < stream.memory.size(); ++at) {
+      const Item& item = stream.memory[at].item;
+      bytes += item.bytes.size();
+      if (!out->empty() && (out->size() >= limits.max_items || bytes > limits.max_bytes)) break;
+      out->push_back(item);
+    }
+    return source;
+  }
+  const bool stored = from <= stream.stored_to;
+  source.kind = stored ? Source::kStore : Source::kJournal;
+  source.through = stored ? stream.stored_to : stream.last;
+  if (!stored && !stream.memory.empty()) source.through = std::min(source.through, stream.memory.front().item.first - 1);
+  return source;
+}
+
+absl::StatusOr<std::vector<Item>> OutboxImpl::Read(Queue queue, const EpochId& epoch, uint64_t from,
+                                                   const sync::ReadLimits& limits) {
+  if (from == 0) return absl::InvalidArgumentError("numbers begin with 1");
+  // Each round either answers or closes a hole for good; items may also move from one place to the next meanwhile.
+  for (int round = 0; round < 8; ++round) {
+    std::vector<Item> out;
+    const Source source = FindSource(queue, epoch, from, limits, &out);
+    if (source.kind == Source::kNothing || source.kind == Source::kMemory) return out;
+    uint64_t next = from, beyond = 0;
+    size_t bytes = 0;
+    const auto take = [&](Item item) {
+      if (item.last < next) return true;
+      if (item.first > next) {
+        beyond = item.first;
+        return false;
+      }
+      bytes += item.bytes.size();
+      if (!out.empty() && (out.size() >= limits.max_items || bytes > limits.max_bytes)) return false;
+      next = item.last + 1;
+      out.push_back(std::move(item));
+      return next <= source.through;
+    };
+    if (source.kind == Source::kStore) {
+      // A gap lies under its last number, so a read from the middle of one finds it.
+      RETURN_IF_ERROR(store_->ReadItems(source.key, from, source.through, take));
+      if (out.empty()) {
+        const uint64_t before = beyond != 0 ? beyond - 1 : source.through;
+        beyond = 0;
+        // Acknowledged before it was stored, and wanted again: the journal may still have it.
+        RETURN_IF_ERROR(journal_.Read(epoch, queue, from, before, take));
+        if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, beyond != 0 ? beyond - 1 : before, true));
+      }
+    } else {
+      RETURN_IF_ERROR(journal_.Read(epoch, queue, from, source.through, take));
+      if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, source.through, false));
+    }
+    if (!out.empty()) return out;
+  }
+  return absl::InternalError("an item that is nowhere and cannot be declared a gap");
+}
+
+absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store) {
+  return OnWriter([=, this]() -> absl::Status {
+    Stream* stream;
+    {
+      Lock lock(mu_);
+      stream = FindStream(queue, epoch);
+    }
+    if (stream == nullptr) return absl::NotFoundError("this epoch is not held any more");
+    if (in_store) {
+      GapReason reason;
+      {
+        Lock lock(mu_);
+        // What was acknowledged once is gone by policy; what never was is damage.
+        reason = from <= stream->acked_high ? GapReason::kBeyondReplayWindow : GapReason::kCorrupt;
+        if (reason == GapReason::kBeyondReplayWindow && to > stream->acked_high) reason = GapReason::kCorrupt;
+      }
+      // It may have come or gone since the reader looked.
+      bool there = false;
+      RETURN_IF_ERROR(store_->ReadItems(*stream, from, to, [&](Item item) {
+        there = item.first <= from;
+        return false;
+      }));
+      if (there) return absl::OkStatus();
+      return InsertGap(*stream, from, to, reason);
+    }
+    // Storing finds the hole, and declares it.
+    for (;;) {
+      std::vector<Spill> spills;
+      {
+        Lock lock(mu_);
+        if (stream->stored_to >= from || stream->NextToStore() > from) return absl::OkStatus();
+        Spill spill{.stream = stream, .from = stream->NextToStore()};
+        const bool memory = stream->InMemory(spill.from);
+        spill.through = stream->memory.empty() || memory ? to : std::min(to, stream->memory.front().item.first - 1);
+        spill.from_journal = true;
+        spills.push_back(std::move(spill));
+      }
+      RETURN_IF_ERROR(SpillSome(std::move(spills)));
+    }
+  });
+}
+
+std::optional<EventId> OutboxImpl::IdAt(Queue queue, const EpochId& epoch, uint64_t number) {
+  Stream key;
+  {
+    Lock lock(mu_);
+    const Stream* stream = FindStream(queue, epoch);
+    if (stream == nullptr || number == 0 || number > stream->last) return std::nullopt;
+    if (stream->InMemory(number)) return stream->memory[number - stream->memory.front().item.first].item.id;
+    key.id = stream->id;
+    key.epoch = stream->epoch;
+    key.queue = queue;
+  }
+  std::optional<EventId> id;
+  const auto take = [&](Item item) {
+    if (!item.IsGap() && item.last == number) id = item.id;
+    return false;
+  };
+  store_->ReadItems(key, number, number, take).IgnoreError();
+  if (!id) journal_.Read(epoch, queue, number, number, take).IgnoreError();
+  return id;
+}
+
+absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {
+  std::optional<Item> found;
+  std::vector<Stream> keys;
+  {
+    Lock lock(mu_);
+    for (const QueueState& state : queues_) {
+      for (const auto& stream : state.streams) {
+        for (const Entry& entry : stream->memory) {
+          if (entry.item.id == id) found = entry.item;
+        }
+        Stream key;
+        key.id = stream->id;
+        key.epoch = stream->epoch;
+        key.queue = stream->queue;
+        keys.push_back(std::move(key));
+      }
+    }
+  }
+  const auto look = [&](Item item) {
+    if (item.id == id && !item.IsGap()) found = std::move(item);
+    return !found.has_value();
+  };
+  History history;
+  // No index on the id: it would cost each stored event a page. A person waits for the scan.
+  for (size_t i = 0; i < keys.size() && !found; ++i) {
+    RETURN_IF_ERROR(store_->ReadItems(keys[i], 0, kHighestNumber, look));
+  }
+  if (!found) RETURN_IF_ERROR(journal_.ReadAll(look));
+  if (!found) return absl::NotFoundError("nothing is held of this event");
+  history.item = *std::move(found);
+  history.journalled_ms = history.item.accepted_ms;
+  const uint64_t number = history.item.last;
+  if (history.item.epoch == journal_.epoch().id) history.synced_ms = journal_.SyncedAtMs(history.item.queue, number);
+  std::vector<TimeRow> times = store_->ReadTimes().value_or(std::vector<TimeRow>());
+  Lock lock(mu_);
+  const Stream* stream = FindStream(history.item.queue, history.item.epoch);
+  if (stream == nullptr) return history;
+  const QueueState& state = queues_[QueueIndex(history.item.queue)];
+  times.insert(times.end(), state.times.begin(), state.times.end());
+  for (const TimeRow& row : times) {
+    if (row.stream != stream->id || number < row.first || number > row.last) continue;
+    (row.kind == 1 ? history.sent_ms : history.acknowledged_ms) = row.at_ms;
+  }
+  for (const StoredRange& range : stream->ranges) {
+    if (range.first > number || number > range.last) continue;
+    history.stored = true;
+    history.stored_ms = range.stored_ms;
+  }
+  history.acknowledged = number <= stream->acked_to;
+  return history;
+}
+
+}  // namespace sluice::outbox

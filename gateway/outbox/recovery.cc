@@ -1,0 +1,274 @@
+// What is pending, found again: at start from the saved floors, at Welcome from the cloud's (delivery rule R7).
+#include <algorithm>
+
+#include "base/status.h"
+#include "gateway/outbox/outbox_impl.h"
+
+namespace sluice::outbox {
+namespace {
+
+constexpr size_t kBatchRows = 2000;
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Outbox>> Outbox::Open(const Options& options, journal::Journal& journal,
+                                                     const Clock& clock, const Sealer* sealer, Snapshots* snapshots) {
+  auto outbox = std::make_unique<OutboxImpl>(options, journal, clock, sealer, snapshots);
+  RETURN_IF_ERROR(WithContext(outbox->Load(), "outbox"));
+  return outbox;
+}
+
+absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder) {
+  const std::string path = StrCat(folder, "/outbox.db");
+  absl::StatusOr<sqlite::Database> db = sqlite::Database::Open(path, {.create = false});
+  // None yet, or none that can be read: the journal still raises it above what its segments say.
+  if (!db.ok()) return 1;
+  const absl::StatusOr<int64_t> highest = db->QueryInt("SELECT ifnull(max(ordinal), 0) FROM streams");
+  return highest.ok() ? static_cast<uint64_t>(*highest) + 1 : 1;
+}
+
+std::string OutboxImpl::SetAside(std::string_view mark) {
+  PosixFileSystem files;
+  const std::vector<std::string> names = files.List(options_.folder).value_or(std::vector<std::string>());
+  std::string aside;
+  for (int n = 1;; ++n) {
+    aside = StrCat("outbox.db.", mark, "-", n);
+    if (!std::binary_search(names.begin(), names.end(), aside)) break;
+  }
+  for (const char* suffix : {"-wal", "-shm", ""}) {
+    files.Rename(StrCat(path_, suffix), StrCat(options_.folder, "/", aside, suffix)).IgnoreError();
+  }
+  files.SyncFolder(options_.folder).IgnoreError();
+  report_.set_aside.push_back(aside);
+  return StrCat(options_.folder, "/", aside);
+}
+
+absl::Status OutboxImpl::OpenStore() {
+  PosixFileSystem files;
+  RETURN_IF_ERROR(files.MakeFolder(options_.folder));
+  const Store::Options options{.path = path_, .quota_bytes = options_.quota_bytes};
+  std::vector<std::unique_ptr<Stream>> streams;
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(options, sealer_);
+  absl::Status status = store.status();
+  if (status.ok()) {
+    auto loaded = (*store)->LoadStreams();
+    status = loaded.status();
+    if (loaded.ok()) streams = *std::move(loaded);
+  }
+  std::string bad;
+  if (!status.ok()) {
+    if (store.ok()) store->reset();
+    report_.warnings.emplace_back(MessageOf(status));
+    // Errors of the disk come back on the new file and end the start; everything else is a file that cannot be used.
+    const std::string aside = SetAside(absl::IsUnimplemented(status) ? "version" : "bad");
+    if (!absl::IsUnimplemented(status)) bad = aside;
+    store = Store::Open(options, sealer_);
+    RETURN_IF_ERROR(store.status());
+  }
+  store_ = *std::move(store);
+  for (auto& stream : streams) {
+    if (stream->epoch.gateway != journal_.epoch().gateway) {
+      // R14: kept, not sent.
+      report_.warnings.push_back(StrCat("epoch ", stream->epoch.id.ToHex(), " belongs to gateway ", stream->epoch.gateway));
+      continue;
+    }
+    queues_[QueueIndex(stream->queue)].streams.push_back(std::move(stream));
+  }
+  return bad.empty() ? absl::OkStatus() : Salvage(bad);
+}
+
+absl::Status OutboxImpl::Load() {
+  RETURN_IF_ERROR(OpenStore());
+  const int64_t now = clock_.MonotonicUs();
+  std::vector<Epoch> epochs = journal_.found().epochs;
+  epochs.push_back(journal_.epoch());
+  RETURN_IF_ERROR(store_->Begin());
+  for (const Epoch& epoch : epochs) {
+    const bool running = epoch.id == journal_.epoch().id;
+    if (epoch.gateway != journal_.epoch().gateway) {
+      report_.warnings.push_back(StrCat("journal: epoch ", epoch.id.ToHex(), " belongs to gateway ", epoch.gateway));
+      continue;
+    }
+    for (Queue queue : kAllQueues) {
+      if (FindStream(queue, epoch.id) != nullptr) continue;
+      if (!running && journal_.Holds(epoch.id, queue).last == 0) continue;
+      auto stream = std::make_unique<Stream>();
+      stream->epoch = epoch;
+      stream->queue = queue;
+      if (absl::Status added = store_->AddStream(*stream); !added.ok()) {
+        store_->Rollback();
+        return added;
+      }
+      queues_[QueueIndex(queue)].streams.push_back(std::move(stream));
+    }
+  }
+  if (absl::Status committed = store_->Commit(); !committed.ok()) {
+    store_->Rollback();
+    return committed;
+  }
+  for (Queue queue : kAllQueues) {
+    auto& streams = queues_[QueueIndex(queue)].streams;
+    std::stable_sort(streams.begin(), streams.end(),
+                     [](const auto& a, const auto& b) { return a->epoch.ordinal < b->epoch.ordinal; });
+    const auto running = std::find_if(streams.begin(), streams.end(),
+                                      [&](const auto& stream) { return stream->epoch.id == journal_.epoch().id; });
+    std::rotate(running, running + 1, streams.end());
+    for (const auto& stream : streams) {
+      const uint64_t last = journal_.Holds(stream->epoch.id, queue).last;
+      if (last > stream->last) {
+        stream->last = last;
+        stream->changed = true;
+      }
+      stream->journal_since_us = now;
+      report_.pending += stream->last - std::min(stream->last, stream->acked_to);
+      for (const StoredRange& range : stream->ranges) report_.gaps += range.last > stream->acked_to ? range.gaps : 0;
+    }
+  }
+  positions_saved_us_ = now;
+  for (Queue queue : kAllQueues) {
+    for (const auto& stream : queues_[QueueIndex(queue)].streams) {
+      if (stream->NextToStore() > 1) journal_.Release(stream->epoch.id, queue, stream->NextToStore() - 1);
+    }
+  }
+  writer_ = std::thread([this] { RunWriter(); });
+  journal_.Start(this);
+  return ForgetAtStart();
+}
+
+// On the writer's thread, like everything that touches the database once it runs.
+absl::Status OutboxImpl::ForgetAtStart() {
+  return OnWriter([this] { return ForgetEmptyStreams(); });
+}
+
+absl::Status OutboxImpl::Recover(Queue queue, const std::vector<sync::Floor>& floors) {
+  return OnWriter([&]() -> absl::Status {
+    for (const sync::Floor& floor : floors) {
+      Stream* stream;
+      {
+        Lock lock(mu_);
+        stream = FindStream(queue, floor.epoch);
+      }
+      // An epoch that the cloud remembers and we do not: nothing of it is held.
+      if (stream == nullptr) continue;
+      RETURN_IF_ERROR(RecoverStream(*stream, floor.cursor));
+    }
+    return absl::OkStatus();
+  });
+}
+
+absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
+  uint64_t high;
+  {
+    Lock lock(mu_);
+    if (cursor > stream.last) {
+      if (&stream == &Running(stream.queue)) {
+        ++counters_["acks_beyond_last"];
+        return absl::FailedPreconditionError(StrCat("the cloud has number ", cursor, " of the running epoch on ",
+                                                    QueueName(stream.queue), "; the last one taken is ", stream.last));
+      }
+    }
+    high = std::min(stream.acked_high, stream.last);
+  }
+  if (cursor >= stream.acked_to) {
+    Acknowledge(stream.queue, stream.epoch.id, cursor);
+    return absl::OkStatus();
+  }
+  // The cloud was restored: what it lacks is pending again. Make the database hold all of (cursor, high], from the
+  // journal where it was never stored, and as gaps what is nowhere any more.
+  for (uint64_t next = cursor + 1; next <= high;) {
+    uint64_t hole_end = high;
+    bool found = false;
+    uint64_t seen = next;
+    RETURN_IF_ERROR(store_->ReadItems(stream, next, high, [&](Item item) {
+      if (item.first > seen) {
+        hole_end = item.first - 1;
+        found = true;
+        return false;
+      }
+      seen = item.last + 1;
+      return true;
+    }));
+    next = seen;
+    if (!found && next > high) break;
+    std::vector<Item> items;
+    uint64_t expect = next;
+    RETURN_IF_ERROR(journal_.Read(stream.epoch.id, stream.queue, next, hole_end, [&](Item item) {
+      if (item.first > expect) return false;
+      expect = item.last + 1;
+      items.push_back(std::move(item));
+      return items.size() < kBatchRows;
+    }));
+    if (items.empty()) {
+      uint64_t gap_end = hole_end;
+      RETURN_IF_ERROR(journal_.Read(stream.epoch.id, stream.queue, next, hole_end, [&](Item item) {
+        gap_end = item.first - 1;
+        return false;
+      }));
+      RETURN_IF_ERROR(InsertGap(stream, next, gap_end, GapReason::kBeyondReplayWindow));
+      next = gap_end + 1;
+      continue;
+    }
+    RETURN_IF_ERROR(InsertRows(stream, items));
+    next = expect;
+  }
+  Lock lock(mu_);
+  stream.stored_to = std::max(stream.stored_to, high);
+  stream.acked_to = cursor;
+  stream.changed = true;
+  snapshot_needed_ = true;   // writes the positions soon
+  ++counters_["rewinds"];
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason) {
+  Item gap;
+  gap.epoch = stream.epoch.id;
+  gap.queue = stream.queue;
+  gap.first = first;
+  gap.last = last;
+  gap.gap = reason;
+  std::vector<Item> items(1, std::move(gap));
+  return InsertRows(stream, items);
+}
+
+absl::Status OutboxImpl::InsertRows(Stream& stream, const std::vector<Item>& items) {
+  StoredRange added{.first = items.front().first, .last = items.back().last, .stored_ms = clock_.WallMs()};
+  RETURN_IF_ERROR(store_->Begin());
+  // Rows that are there but cannot be read make way for what replaces them.
+  absl::Status status = store_->DeleteItems(stream.id, added.first, added.last);
+  for (const Item& item : items) {
+    if (status.ok()) status = store_->PutItem(stream, item).status();
+    ++added.rows;
+    added.gaps += item.IsGap() ? 1 : 0;
+    added.bytes += item.bytes.size();
+  }
+  size_t at = 0;
+  while (at < stream.ranges.size() && stream.ranges[at].last < added.last) ++at;
+  const bool inside = at < stream.ranges.size() && stream.ranges[at].first <= added.last;
+  StoredRange range = added;
+  if (inside) {
+    range = stream.ranges[at];
+    range.rows += added.rows;
+    range.gaps += added.gaps;
+    range.bytes += added.bytes;
+    range.first = std::min(range.first, added.first);
+  }
+  if (status.ok()) status = store_->PutRange(stream.id, range);
+  if (status.ok()) status = store_->Commit();
+  if (!status.ok()) {
+    store_->Rollback();
+    return status;
+  }
+  Lock lock(mu_);
+  if (inside) {
+    stream.ranges[at] = range;
+  } else {
+    stream.ranges.insert(stream.ranges.begin() + static_cast<ptrdiff_t>(at), range);
+  }
+  counters_["gaps_declared"] += static_cast<int64_t>(added.gaps);
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::Salvage(const std::string&) { return absl::OkStatus(); }
+
+}  // namespace sluice::outbox

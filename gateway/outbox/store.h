@@ -1,0 +1,93 @@
+// The SQLite side of the outbox: rows in, rows out (SCHEMA.md). No policy.
+//
+// The writer's methods are for one thread. ReadItems, ReadSnapshots and ReadRejected open a short connection of their own
+// and may be called from any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/item.h"
+#include "base/seal.h"
+#include "base/sqlite.h"
+#include "gateway/outbox/stream.h"
+
+namespace sluice::outbox {
+
+inline constexpr int64_t kSchemaVersion = 1;
+inline constexpr uint64_t kHighestNumber = (uint64_t{1} << 44) - 1;
+
+struct TimeRow {
+  int64_t stream = 0;
+  int kind = 0;   // 1 sent, 2 acknowledged
+  uint64_t first = 0, last = 0;
+  int64_t at_ms = 0;
+};
+
+// The row of an item as it is stored: what the CRC covers, sealed or not.
+class ItemRow {
+ public:
+  // Columns first, gap, sealed, id, accepted_ms, crc, bytes beginning at `column`. DataLoss: CRC or seal do not match.
+  static absl::StatusOr<Item> Decode(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue,
+                                     uint64_t last, const Sealer* sealer);
+};
+
+class Store {
+ public:
+  struct Options {
+    std::string path;
+    uint64_t quota_bytes = 0;
+    int64_t check_ms = 2000;   // how long the quick check may take
+  };
+  // DataLoss: corrupt. Unimplemented: another format version.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(const Options& options, const Sealer* sealer);
+
+  absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams();
+
+  // Between Begin and Commit (or Rollback).
+  absl::Status Begin();
+  absl::Status Commit();
+  void Rollback();
+  absl::Status AddStream(Stream& stream);         // gives it its id
+  absl::Status RemoveStream(int64_t stream);
+  absl::Status SavePositions(int64_t stream, uint64_t last, uint64_t stored_to, uint64_t acked_to);
+  // False: a row with this last number is there already.
+  absl::StatusOr<bool> PutItem(const Stream& stream, const Item& item);
+  absl::Status DeleteItems(int64_t stream, uint64_t first, uint64_t last);
+  absl::Status PutRange(int64_t stream, const StoredRange& range);
+  absl::Status DeleteRange(int64_t stream, uint64_t last);
+  absl::Status PutSnapshots(const std::map<std::string, std::string>& rows);
+  absl::Status PutRejected(const std::vector<std::string>& rows, size_t keep);
+  absl::Status PutTimes(const std::vector<TimeRow>& rows, size_t keep);
+
+  absl::StatusOr<uint64_t> UsedBytes();   // pages in use, without the free ones
+  absl::Status GiveBackPages(int pages);
+  absl::Status Checkpoint(bool truncate) { return db_.Checkpoint(truncate); }
+
+  // Items of the stream whose last number is in [from, through], ascending, until the visitor returns false. Rows that
+  // do not decode are left out and counted in `bad`.
+  absl::Status ReadItems(const Stream& stream, uint64_t from, uint64_t through,
+                         const std::function<bool(Item)>& visitor, uint64_t* bad = nullptr) const;
+  absl::StatusOr<std::map<std::string, std::string>> ReadSnapshots() const;
+  absl::StatusOr<std::vector<std::string>> ReadRejected(size_t newest) const;
+  absl::StatusOr<std::vector<TimeRow>> ReadTimes() const;
+
+ private:
+  Store(const Options& options, const Sealer* sealer) : options_(options), sealer_(sealer) {}
+  absl::Status Prepare();
+  absl::StatusOr<sqlite::Database> Reader() const;
+
+  const Options options_;
+  const Sealer* const sealer_;
+  sqlite::Database db_;
+  sqlite::Statement put_item_, delete_items_, put_range_, delete_range_, save_positions_;
+  std::unique_ptr<sqlite::Transaction> transaction_;
+};
+
+}  // namespace sluice::outbox

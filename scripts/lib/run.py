@@ -1,0 +1,114 @@
+"""What scripts/run does after the build."""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from demo import SOURCE, Stack, StartError  # noqa: E402
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="scripts/run", description="Runs the whole chain on this machine.")
+    parser.add_argument("--smoke", action="store_true", help="bounded: send events, wait until they arrived, judge, end")
+    parser.add_argument("--events", type=int, default=5000, help="with --smoke: how many events (default 5000)")
+    parser.add_argument("--rate", type=float, default=20, help="events per second of all devices together (default 20)")
+    parser.add_argument("--vending", type=int, default=6)
+    parser.add_argument("--sensors", type=int, default=4)
+    parser.add_argument("--terminals", type=int, default=3)
+    parser.add_argument("--serial", type=int, default=2, help="devices on serial lines (ptys)")
+    parser.add_argument("--dir", type=Path, default=SOURCE / "run", help="where state, logs and run.json go")
+    parser.add_argument("--no-view", action="store_true", help="no live view, only wait for Ctrl-C")
+    return parser.parse_args()
+
+
+def device_names(options):
+    return ([f"vm-{i + 1:04}" for i in range(options.vending)] + [f"sensor-{i + 1:04}" for i in range(options.sensors)] +
+            [f"term-{i + 1:04}" for i in range(options.terminals)])
+
+
+def start(stack, options, smoke):
+    say = lambda text: print(f"run: {text}", file=sys.stderr, flush=True)
+    begin = time.monotonic()
+    ledger = stack.folder / "sim/ledger.tsv"
+    stack.start_broker()
+    say(f"broker on 127.0.0.1:{stack.broker_port} (TLS {stack.broker_tls_port})")
+    stack.start_cloud()
+    say("cloud: " + ", ".join(f"{s} {a}" for s, a in stack.cloud_addresses.items()))
+    stack.serial_ports = [f"serial-{i + 1:04}" for i in range(options.serial)]
+    stack.start_gateway()
+    say(f"gateway {stack.gateway_id} on {stack.socket}")
+    common = dict(vending=options.vending, sensors=options.sensors, terminals=options.terminals, serial=options.serial,
+                  serial_dir=stack.folder / "serial", broker=f"ssl://localhost:{stack.broker_tls_port}",
+                  ca=stack.certificates.ca(), users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim")
+    if smoke:
+        stack.start_sim(**common, events=options.events, rate=max(1000, options.rate), wait_receipts=120)
+    else:
+        stack.start_sim(**common, rate=options.rate)
+    path = stack.write_run_json(ledger=ledger)
+    say(f"all up after {time.monotonic() - begin:.1f} s; addresses in {path}")
+    return ledger
+
+
+def smoke(options):
+    folder = Path(tempfile.mkdtemp(prefix="sluice-smoke-"))
+    with Stack(folder, devices=device_names(options)) as stack:
+        ledger = start(stack, options, smoke=True)
+        sim = stack.processes["sim"]
+        sim.popen.wait(timeout=600)
+        if sim.popen.returncode != 0:
+            print(f"run: sluice-sim ended with {sim.popen.returncode}:\n{sim.tail()}", file=sys.stderr)
+        code, verdict = stack.judge([ledger], wait=60)
+    shown = {k: verdict[k] for k in ("devices", "accepted", "applied", "duplicates", "missing", "order_breaks")}
+    bad = (code != 0 or sim.popen.returncode != 0 or shown["applied"] != shown["accepted"] or shown["accepted"] == 0 or
+           any(shown[k] for k in ("duplicates", "missing", "order_breaks")))
+    if bad:
+        print(f"run: the whole verdict: {json.dumps(verdict)}\nrun: everything is kept in {folder}", file=sys.stderr)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(json.dumps(shown), flush=True)
+    return 1 if bad else 0
+
+
+def interactive(options):
+    with Stack(options.dir, devices=device_names(options)) as stack:
+        start(stack, options, smoke=False)
+        view = None
+        try:
+            if not options.no_view:
+                view = subprocess.Popen([stack.binaries / "sluicectl", "--socket", stack.socket, "watch"])
+                view.wait()
+            else:
+                signal.pause()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            if view and view.poll() is None:
+                view.terminate()
+                view.wait()
+            print("\nrun: stopping", file=sys.stderr, flush=True)
+    return 0
+
+
+def main():
+    options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    try:
+        return smoke(options) if options.smoke else interactive(options)
+    except (StartError, subprocess.TimeoutExpired) as error:
+        print(f"run: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,473 @@
+#include "sync/sender.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "base/status.h"
+
+namespace sluice::sync {
+namespace {
+
+constexpr uint32_t kProtocol = 1;
+// In-flight items for which the pace is stretched by one minimum.
+constexpr uint64_t kItemsPerPaceStep = 256;
+// The cloud moved its cursor back under us: its Welcome tells the new one, and soon.
+constexpr int64_t kRewoundRetryMs = 1'000;
+
+void Smooth(int64_t& average, int64_t sample) { average += average == 0 ? sample : (sample - average) / 8; }
+
+}  // namespace
+
+std::string_view AlarmName(Alarm alarm) {
+  switch (alarm) {
+    case Alarm::kAckBeyondSent: return "ack_beyond_sent";
+    case Alarm::kCloned: return "cloned";
+    case Alarm::kForeignEpoch: return "foreign_epoch";
+    case Alarm::kShopChanged: return "shop_changed";
+    case Alarm::kOutboxHole: return "outbox_hole";
+  }
+  return "unknown";
+}
+
+Sender::Sender(SenderOptions options, Queue queue, Outbox& outbox, LinkShare& share, Observer* observer)
+    : options_(options), queue_(queue), outbox_(outbox), share_(share), observer_(observer) {}
+
+absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
+  identity_ = std::move(identity);
+  state_ = State::kHello;
+  state_since_us_ = now_us;
+  proved_ = slow_ = false;
+  hint_ms_.reset();
+  goodbye_.clear();
+  refusals_in_a_row_ = 0;
+  stretches_.clear();
+  std::vector<Held> held = outbox_.HeldEpochs(queue_);
+  if (held.empty()) return absl::InternalError("the outbox names no running epoch");
+  const Epoch running = held.back().epoch;
+  if (running.gateway != identity_.gateway) {
+    return RaiseAlarm(Alarm::kForeignEpoch, StrCat("the certificate names gateway ", identity_.gateway,
+                                                   ", the running epoch is of ", running.gateway));
+  }
+  if (running.shop != identity_.shop && alarmed_shop_ != identity_.shop) {
+    alarmed_shop_ = identity_.shop;
+    ++figures_.alarms;
+    if (observer_ != nullptr) {
+      observer_->OnAlarm(queue_, Alarm::kShopChanged, StrCat("the certificate names shop ", identity_.shop,
+                                                             ", the running epoch is of ", running.shop));
+    }
+  }
+  for (Held& one : held) {
+    if (one.epoch.gateway != identity_.gateway) {
+      if (foreign_.insert(one.epoch.id).second) {
+        ++figures_.alarms;
+        if (observer_ != nullptr) {
+          observer_->OnAlarm(queue_, Alarm::kForeignEpoch, StrCat("items ", one.first, " to ", one.last, " of gateway ",
+                                                                  one.epoch.gateway, " are not sent"));
+        }
+      }
+      continue;
+    }
+    // Of an earlier epoch the cloud may have more than we do (our unsynced tail); of the running one we counted it all.
+    const uint64_t last = one.epoch.id == running.id ? std::max(one.last, one.acked_to) : one.last;
+    stretches_.push_back(Stretch{.epoch = std::move(one.epoch), .last = last});
+    // Kept only until Hello is written: where the held part begins.
+    stretches_.back().next = one.first;
+  }
+  return absl::OkStatus();
+}
+
+void Sender::FillHello(v1::Hello& hello) {
+  hello.set_protocol(kProtocol);
+  hello.set_queue(static_cast<v1::Queue>(queue_));
+  hello.set_gateway(identity_.gateway);
+  hello.set_hardware_id(identity_.hardware_id);
+  hello.set_software(identity_.software);
+  for (const Stretch& stretch : stretches_) {
+    v1::HeldEpoch* held = hello.add_epochs();
+    held->set_epoch(std::string(stretch.epoch.id.View()));
+    held->set_ordinal(stretch.epoch.ordinal);
+    held->set_shop(stretch.epoch.shop);
+    held->set_first(stretch.next);
+    held->set_last(stretch.last);
+  }
+}
+
+absl::Status Sender::OnFrame(const v1::ServerFrame& frame, int64_t now_us) {
+  switch (frame.frame_case()) {
+    case v1::ServerFrame::kWelcome:
+      if (state_ != State::kAwaitWelcome) return absl::InternalError("the cloud sent a Welcome that was not due");
+      return OnWelcome(frame.welcome(), now_us);
+    case v1::ServerFrame::kAck:
+      if (state_ == State::kLeaving || state_ == State::kStreaming) return OnAck(frame.ack(), now_us);
+      return absl::InternalError("the cloud sent an Ack before Welcome");
+    case v1::ServerFrame::kRefusal:
+      if (state_ == State::kLeaving) return absl::OkStatus();
+      if (state_ == State::kStreaming) return OnRefusal(frame.refusal());
+      return absl::InternalError("the cloud sent a Refusal before Welcome");
+    case v1::ServerFrame::kGoodbye:
+      OnGoodbye(frame.goodbye(), now_us);
+      return absl::OkStatus();
+    case v1::ServerFrame::FRAME_NOT_SET:
+      break;
+  }
+  return absl::OkStatus();  // of a newer protocol: nothing that this one has to know
+}
+
+absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
+  std::map<size_t, const v1::EpochCursor*> cursors;
+  for (const v1::EpochCursor& cursor : welcome.cursors()) {
+    const auto index = Find(cursor.epoch());
+    if (!index) return absl::InternalError("Welcome names an epoch that Hello did not");
+    cursors[*index] = &cursor;
+  }
+  if (cursors.size() != stretches_.size()) return absl::InternalError("Welcome lacks a cursor for an epoch of Hello");
+
+  std::vector<Floor> floors;
+  for (const auto& [index, cursor] : cursors) {
+    Stretch& stretch = stretches_[index];
+    if (Running(index) && cursor->cursor() > stretch.last) {
+      return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud is at ", cursor->cursor(), ", the last number here is ",
+                                                      stretch.last));
+    }
+    const auto id = EventId::FromBytes(cursor->event_id());
+    if (cursor->cursor() > 0 && id) {
+      const auto ours = outbox_.IdAt(queue_, stretch.epoch.id, cursor->cursor());
+      if (ours && *ours != *id) {
+        return RaiseAlarm(Alarm::kCloned, StrCat("event ", id->ToUuid(), " stands at ", cursor->cursor(), " of epoch ",
+                                                 stretch.epoch.id.ToHex(), ", here it is ", ours->ToUuid()));
+      }
+    }
+    floors.push_back(Floor{.epoch = stretch.epoch.id, .cursor = cursor->cursor()});
+  }
+  if (const absl::Status recovered = outbox_.Recover(queue_, floors); !recovered.ok()) {
+    return WithContext(recovered, "recover the outbox");
+  }
+  for (size_t i = 0; i < stretches_.size(); ++i) {
+    stretches_[i].cursor = floors[i].cursor;
+    stretches_[i].next = floors[i].cursor + 1;
+  }
+  current_ = 0;
+  may_have_items_ = true;
+  SkipCompleteEpochs();
+  if (!generation_.empty() && generation_ != welcome.generation()) ++figures_.restores;
+  generation_ = welcome.generation();
+  at_once_allowed_ = welcome.reconnect_at_once();
+  SetCredit(welcome.credit());
+  NoteDeadLetters(welcome.dead_letters());
+  ++figures_.welcomes;
+  state_ = State::kStreaming;
+  state_since_us_ = last_progress_us_ = now_us;
+  batch_due_us_ = now_us;
+  outbox_.LinkUp(queue_, true);
+  UpdateShare();
+  return absl::OkStatus();
+}
+
+absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
+  const auto index = Find(ack.epoch());
+  if (!index) return absl::InternalError("Ack names an epoch that Hello did not");
+  Stretch& stretch = stretches_[*index];
+  if (ack.cursor() >= stretch.next && Running(*index)) {
+    return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud acknowledged ", ack.cursor(), ", the last number sent is ",
+                                                    stretch.next - 1));
+  }
+  if (ack.has_credit()) SetCredit(ack.credit());
+  NoteDeadLetters(ack.dead_letters());
+  ++figures_.acks;
+  if (ack.cursor() > stretch.cursor) {
+    outbox_.Acknowledge(queue_, stretch.epoch.id, ack.cursor());
+    stretch.cursor = ack.cursor();
+    stretch.next = std::max(stretch.next, ack.cursor() + 1);
+    refusals_in_a_row_ = 0;
+    proved_ = true;
+    last_progress_us_ = now_us;
+    CompleteFlights(*index, ack.cursor(), now_us);
+    SkipCompleteEpochs();
+  }
+  UpdateShare();
+  return absl::OkStatus();
+}
+
+absl::Status Sender::OnRefusal(const v1::Refusal& refusal) {
+  ++figures_.refusals;
+  const auto index = Find(refusal.epoch());
+  if (!index) return absl::InternalError("Refusal names an epoch that Hello did not");
+  Stretch& stretch = stretches_[*index];
+  const uint64_t number = refusal.restart_at();
+  if (number == 0 || (number > stretch.next && Running(*index))) {
+    return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud wants ", number, ", the last number sent is ",
+                                                    stretch.next - 1));
+  }
+  if (*index != current_ || number != stretch.cursor + 1) {
+    // Its Welcome said otherwise, or acknowledged more: only a new Welcome and a recovery bring both together.
+    hint_ms_ = kRewoundRetryMs;
+    return absl::AbortedError(absl::StrCat("the cloud wants ", number, " after it acknowledged ", stretch.cursor));
+  }
+  if (++refusals_in_a_row_ > options_.max_refusals_in_a_row) {
+    return absl::FailedPreconditionError(absl::StrCat("refused ", refusals_in_a_row_, " times at ", number, ": ",
+                                                      refusal.reason().substr(0, 200)));
+  }
+  DropFlights();
+  stretch.next = number;
+  may_have_items_ = true;
+  return absl::OkStatus();
+}
+
+void Sender::OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us) {
+  if (goodbye.retry_after_ms() > 0) hint_ms_ = goodbye.retry_after_ms();
+  goodbye_ = goodbye.reason().substr(0, 200);
+  state_ = State::kLeaving;
+  state_since_us_ = now_us;
+}
+
+StreamEnd Sender::Disconnected(absl::Status status, std::optional<int64_t> hint_ms, int64_t now_us) {
+  const bool lasted = state_ == State::kStreaming && now_us - state_since_us_ >= options_.proved_after_us;
+  StreamEnd end;
+  end.status = goodbye_.empty() ? std::move(status) : WithContext(status, StrCat("goodbye (", goodbye_, ")"));
+  end.hint_ms = hint_ms_ ? hint_ms_ : hint_ms;
+  end.proved = proved_ || lasted;
+  end.slow = slow_;
+  end.at_once_allowed = at_once_allowed_;
+  state_ = State::kDown;
+  stretches_.clear();
+  DropFlights();
+  outbox_.LinkUp(queue_, false);
+  share_.SetWaiting(queue_, false);
+  return end;
+}
+
+void Sender::ItemsAvailable() { may_have_items_ = true; }
+
+absl::Status Sender::Overdue(int64_t now_us) const {
+  switch (state_) {
+    case State::kAwaitWelcome:
+      if (now_us - state_since_us_ < options_.welcome_timeout_us) break;
+      return absl::DeadlineExceededError("no Welcome");
+    case State::kLeaving:
+      if (now_us - state_since_us_ < options_.goodbye_timeout_us) break;
+      return absl::UnavailableError("the cloud said goodbye and did not hang up");
+    case State::kStreaming:
+      if (flights_.empty() || now_us - last_progress_us_ < options_.ack_timeout_us) break;
+      return absl::DeadlineExceededError("no acknowledgement");
+    case State::kDown:
+    case State::kHello:
+      break;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Sender::Next(int64_t now_us, v1::ClientFrame& frame) {
+  switch (state_) {
+    case State::kDown:
+      return false;
+    case State::kHello:
+      frame.Clear();
+      FillHello(*frame.mutable_hello());
+      state_ = State::kAwaitWelcome;
+      state_since_us_ = last_frame_us_ = now_us;
+      return true;
+    case State::kAwaitWelcome:
+    case State::kLeaving:
+      RETURN_IF_ERROR(Overdue(now_us));
+      return false;
+    case State::kStreaming:
+      break;
+  }
+  RETURN_IF_ERROR(Overdue(now_us));
+  ASSIGN_OR_RETURN(const bool filled, FillBatch(now_us, frame));
+  UpdateShare();
+  if (filled) {
+    last_frame_us_ = now_us;
+    return true;
+  }
+  if (now_us - last_frame_us_ >= options_.renew_us) {
+    frame.Clear();
+    frame.mutable_renew();
+    last_frame_us_ = now_us;
+    ++figures_.renewals;
+    return true;
+  }
+  return false;
+}
+
+absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
+  Stretch& stretch = stretches_[current_];
+  const bool running = Running(current_);
+  window_closed_ = false;
+  if (!may_have_items_ || (!running && stretch.next > stretch.last)) return false;
+
+  ReadLimits limits{.max_items = options_.max_batch_items, .max_bytes = options_.max_batch_bytes};
+  if (!flights_.empty()) {
+    const uint64_t window = WindowBytes();
+    const uint64_t max_items = std::min(credit_items_, options_.max_in_flight_items);
+    // Half a batch or half the window: less would send the rest in crumbs.
+    const uint64_t least_items = std::min<uint64_t>(options_.max_batch_items / 2, max_items / 2) + 1;
+    const uint64_t least_bytes = std::min<uint64_t>(options_.max_batch_bytes / 2, window / 2) + 1;
+    if (figures_.in_flight_items + least_items > max_items || figures_.in_flight_bytes + least_bytes > window) {
+      window_closed_ = true;
+      return false;
+    }
+    if (now_us < batch_due_us_) return false;
+    limits.max_items = std::min<uint64_t>(limits.max_items, max_items - figures_.in_flight_items);
+    limits.max_bytes = std::min<uint64_t>(limits.max_bytes, window - figures_.in_flight_bytes);
+  } else {
+    // One item may always go: without anything in flight no Ack would bring new credit.
+    limits.max_items = std::clamp<uint64_t>(credit_items_, 1, limits.max_items);
+    limits.max_bytes = std::clamp<uint64_t>(WindowBytes(), 1, limits.max_bytes);
+  }
+
+  absl::StatusOr<std::vector<Item>> items = outbox_.Read(queue_, stretch.epoch.id, stretch.next, limits);
+  if (!items.ok()) return WithContext(items.status(), "read the outbox");
+  if (items->empty()) {
+    if (!running) {
+      return RaiseAlarm(Alarm::kOutboxHole, StrCat("items ", stretch.next, " to ", stretch.last, " of epoch ",
+                                                   stretch.epoch.id.ToHex(), " are neither held nor declared lost"));
+    }
+    may_have_items_ = false;
+    return false;
+  }
+
+  // The repeated items and their messages are kept over Clear, so that a busy stream does not allocate them anew.
+  if (!frame.has_batch()) frame.Clear();
+  v1::Batch* batch = frame.mutable_batch();
+  batch->Clear();
+  batch->set_epoch(std::string(stretch.epoch.id.View()));
+  const uint64_t first = stretch.next;
+  uint64_t next = stretch.next;
+  uint64_t bytes = 0;
+  for (Item& item : *items) {
+    const bool follows = next == first ? item.first <= next && next <= item.last : item.first == next;
+    if (!follows || item.first > item.last || item.first == 0) {
+      return RaiseAlarm(Alarm::kOutboxHole, StrCat("item ", item.first, " to ", item.last, " stands where ", next,
+                                                   " should, in epoch ", stretch.epoch.id.ToHex()));
+    }
+    bytes += item.Cost();
+    next = item.last + 1;
+    v1::Item* out = batch->add_items();
+    out->set_first(item.first);
+    out->set_last(item.last);
+    if (item.IsGap()) {
+      out->mutable_gap()->set_reason(static_cast<v1::GapReason>(item.gap));
+    } else {
+      out->set_event(std::move(item.bytes));
+    }
+  }
+  const bool full = items->size() >= limits.max_items || 2 * bytes >= limits.max_bytes;
+  if (flights_.empty()) last_progress_us_ = now_us;
+  flights_.push_back(Flight{.stretch = current_,
+                            .last = next - 1,
+                            .items = items->size(),
+                            .bytes = bytes,
+                            .sent_us = now_us,
+                            .acked_bytes_then = acked_bytes_});
+  stretch.next = next;
+  figures_.in_flight_items += items->size();
+  figures_.in_flight_bytes += bytes;
+  ++figures_.sent_batches;
+  figures_.sent_items += items->size();
+  figures_.sent_bytes += bytes;
+  batch_due_us_ = full ? now_us : now_us + PaceUs();
+  outbox_.Sent(queue_, stretch.epoch.id, first, next - 1);
+  return true;
+}
+
+int64_t Sender::WakeAtUs() const {
+  switch (state_) {
+    case State::kDown:
+      return kNever;
+    case State::kHello:
+      return 0;
+    case State::kAwaitWelcome:
+      return state_since_us_ + options_.welcome_timeout_us;
+    case State::kLeaving:
+      return state_since_us_ + options_.goodbye_timeout_us;
+    case State::kStreaming:
+      break;
+  }
+  int64_t wake = last_frame_us_ + options_.renew_us;
+  if (!flights_.empty()) wake = std::min(wake, last_progress_us_ + options_.ack_timeout_us);
+  const Stretch& stretch = stretches_[current_];
+  const bool unsent = may_have_items_ && (Running(current_) || stretch.next <= stretch.last);
+  if (unsent && !window_closed_) wake = std::min(wake, batch_due_us_);
+  return wake;
+}
+
+void Sender::CompleteFlights(size_t stretch, uint64_t cursor, int64_t now_us) {
+  while (!flights_.empty()) {
+    const Flight& flight = flights_.front();
+    if (flight.stretch > stretch || (flight.stretch == stretch && flight.last > cursor)) break;
+    acked_bytes_ += flight.bytes;
+    const int64_t took_us = std::max<int64_t>(now_us - flight.sent_us, 1);
+    Smooth(figures_.ack_time_us, took_us);
+    const double rate = static_cast<double>(acked_bytes_ - flight.acked_bytes_then) * 1e6 / static_cast<double>(took_us);
+    figures_.rate_bytes_s += figures_.rate_bytes_s == 0 ? rate : (rate - figures_.rate_bytes_s) / 8;
+    figures_.in_flight_items -= flight.items;
+    figures_.in_flight_bytes -= flight.bytes;
+    figures_.acked_items += flight.items;
+    flights_.pop_front();
+  }
+}
+
+void Sender::SkipCompleteEpochs() {
+  while (!Running(current_) && stretches_[current_].cursor >= stretches_[current_].last) {
+    ++current_;
+    may_have_items_ = true;
+    batch_due_us_ = 0;
+  }
+}
+
+void Sender::DropFlights() {
+  flights_.clear();
+  figures_.in_flight_items = 0;
+  figures_.in_flight_bytes = 0;
+}
+
+void Sender::SetCredit(const v1::Credit& credit) {
+  credit_items_ = credit.items();
+  credit_bytes_ = credit.bytes();
+}
+
+void Sender::NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLetter>& letters) {
+  figures_.dead_letters += static_cast<uint64_t>(letters.size());
+  if (observer_ == nullptr) return;
+  for (const v1::DeadLetter& letter : letters) {
+    const auto epoch = EpochId::FromBytes(letter.epoch());
+    observer_->OnDeadLetter(queue_, epoch.value_or(EpochId{}), letter.number(), letter.reason().substr(0, 200));
+  }
+}
+
+absl::Status Sender::RaiseAlarm(Alarm alarm, std::string text) {
+  ++figures_.alarms;
+  slow_ = true;
+  if (observer_ != nullptr) observer_->OnAlarm(queue_, alarm, text);
+  return absl::FailedPreconditionError(StrCat("alarm ", AlarmName(alarm), ": ", text));
+}
+
+std::optional<size_t> Sender::Find(std::string_view epoch) const {
+  for (size_t i = stretches_.size(); i-- > 0;) {
+    if (stretches_[i].epoch.id.View() == epoch) return i;
+  }
+  return std::nullopt;
+}
+
+uint64_t Sender::WindowBytes() const {
+  const uint64_t window = std::min(credit_bytes_, options_.max_in_flight_bytes);
+  if (!IsBulk(queue_)) return window;
+  if (figures_.rate_bytes_s == 0) return std::min<uint64_t>(window, 4 * options_.max_batch_bytes);
+  const double seconds = share_.UrgentWaits() ? options_.bulk_window_busy_s : options_.bulk_window_s;
+  const double bound = std::min(figures_.rate_bytes_s * seconds, static_cast<double>(window));
+  return std::min<uint64_t>(window, std::max<uint64_t>(static_cast<uint64_t>(bound), options_.bulk_window_floor_bytes));
+}
+
+int64_t Sender::PaceUs() const {
+  const int64_t steps = 1 + static_cast<int64_t>(figures_.in_flight_items / kItemsPerPaceStep);
+  return std::min(options_.pace_min_us * steps, options_.pace_max_us);
+}
+
+void Sender::UpdateShare() {
+  share_.SetWaiting(queue_, state_ == State::kStreaming && (!flights_.empty() || may_have_items_));
+}
+
+}  // namespace sluice::sync

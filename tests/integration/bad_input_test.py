@@ -1,0 +1,113 @@
+"""Whatever comes in is refused with a reason, counted and visible; nothing else is disturbed."""
+
+import json
+import os
+import subprocess
+import unittest
+
+from harness import StackTest, names, wait_until
+
+
+class BadInput(StackTest):
+    def publish(self, stack, device, topic, payload, retain=False):
+        password = (stack.folder / "users" / device).read_text()
+        command = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(stack.broker_port), "-V", "5", "-q", "1", "-u", device,
+                   "-P", password, "-t", topic, "-s"] + (["-r"] if retain else [])
+        done = subprocess.run(command, input=payload, capture_output=True, timeout=20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def rejected(self, stack):
+        done = stack.ctl("tail", "--rejected", "--no-follow", "--last", "100", "--json")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return [json.loads(line) for line in done.stdout.splitlines() if line]
+
+    def test_each_is_refused_with_a_reason(self):
+        device = "vm-0001"
+        stack = self.new_stack(devices=names(1))
+        stack.start_broker()
+        stack.start_cloud()
+        stack.serial_ports = ["serial-0001"]
+        master, slave = os.openpty()
+        (stack.folder / "serial/serial-0001").symlink_to(os.ttyname(slave))
+        stack.start_gateway()
+        wait_until(lambda: all(s["state"] == "connected" for s in stack.status()["sources"]), 20, "sources connect")
+        topic = f"sluice/v1/{device}"
+        cases = [
+            (f"{topic}/sale", b"{not json", "invalid JSON"),
+            (f"{topic}/sale", b'{"boot":1,"seq":1,"selection":7}', "wrong type"),
+            (f"{topic}/sale", b'{"boot":1,"seq":2,"selection":"A1","quantity":-3}', "out of range"),
+            (f"{topic}/sale", b'{"boot":1,"seq":3,"selection":"A1","qty":3}', "unknown member"),
+            (f"{topic}/teleport", b'{"boot":1,"seq":4}', "unknown kind"),
+            (f"{topic}/status", b'{"boot":1,"seq":5,"state":"online","text":"\xff\xfe"}', "invalid UTF-8"),
+            (f"{topic}/status", b'{"boot":1,"seq":6,"state":"online","text":"' + b"x" * (1 << 20) + b'"}', "1 MiB"),
+            (f"{topic}/sale", b'{"boot":1,"seq":7,"selection":"A1","gateway":"gw-other"}', "another gateway"),
+            (f"{topic}/sale", b"[" * 10000, "deep nesting"),
+            (f"{topic}/sale", b"", "empty"),
+            (f"{topic}/sale", b'{"boot":1,"seq":99999999999999999999999,"selection":"A1"}', "number too large"),
+            (f"{topic}/%2e%2e", b'{"boot":1,"seq":8}', "topic trick"),
+        ]
+        for case_topic, payload, _ in cases:
+            self.publish(stack, device, case_topic, payload)
+        os.write(master, b"\x00\xff\xfegarbage\nhalf a li")
+        os.write(master, b"ne\n{\"kind\":\"sale\"\n")
+        expected = len(cases) + 3
+        wait_until(lambda: stack.status()["rejected"] >= expected, 10, "all refused")
+        rows = self.rejected(stack)
+        self.assertEqual(len(rows), expected, rows)
+        for row in rows:
+            self.assertTrue(row["reason"], row)
+            self.assertLessEqual(len(row["head"]), 2048)
+        # Nothing else is disturbed: a good event goes all the way.
+        self.publish(stack, device, f"{topic}/sale", b'{"boot":1,"seq":100,"selection":"A1","product":"cola","price":150,"currency":"EUR"}')
+        os.write(master, b'{"kind":"status","boot":1,"seq":1,"state":"online"}\n')
+        wait_until(lambda: self.queue(stack, "inventory")["acknowledged"] == 1 and
+                   self.queue(stack, "shop-bulk")["acknowledged"] >= 1, 20, "good events arrive")
+        # A retained message on an event topic is the broker's memory, not an event.
+        accepted = stack.status()["accepted"]
+        stack.processes["sluiced"].stop()
+        self.publish(stack, device, f"{topic}/telemetry", b'{"boot":1,"seq":101,"values":{"t":1}}', retain=True)
+        os.close(master)
+        os.close(slave)
+
+    def test_configuration_errors_name_file_line_and_key(self):
+        stack = self.new_stack()
+        config = stack.folder / "bad.toml"
+        config.write_text('[gateway]\nstate_dir = 5\n\n[cloud]\nshop = "nohost"\ncolour = "red"\n')
+        done = subprocess.run([stack.binaries / "sluiced", "--config", config, "--check"], capture_output=True, text=True)
+        self.assertNotEqual(done.returncode, 0)
+        for word in (str(config), ":2", "state_dir", "shop", "colour"):
+            self.assertIn(word, done.stderr + done.stdout)
+
+
+class ForeignIdentity(StackTest):
+    def test_a_gateway_of_another_ca_gets_nowhere_and_collects_on(self):
+        stack = self.new_stack(devices=names(1))
+        stack.start_broker()
+        stack.start_cloud()
+        own = stack.certificates
+        from demo import Certificates
+        foreign = Certificates(stack.folder / "foreign-pki")
+        cert, key = foreign.gateway()
+        config = stack.write_gateway_config()
+        good_cert, good_key = own.gateway()
+        text = config.read_text()
+        bad = stack.folder / "gateway/foreign.toml"
+        bad.write_text(text.replace(str(good_cert), str(cert)).replace(str(good_key), str(key)))
+        stack.start_gateway(config=bad)
+        ledger = stack.folder / "sim/ledger.tsv"
+        sim = stack.start_sim(vending=1, broker=f"tcp://127.0.0.1:{stack.broker_port}", users_dir=stack.folder / "users",
+                              ledger=ledger, state=stack.folder / "sim", events=50, rate=200, wait_receipts=30)
+        self.assertEqual(sim.popen.wait(60), 0, sim.tail())
+        status = stack.status()
+        self.assertEqual(status["accepted"], 50)
+        for queue in status["queues"]:
+            self.assertNotEqual(queue["link"], "streaming", queue)
+            self.assertEqual(queue["acknowledged"], 0)
+        # The same store under the right certificate: nothing was lost.
+        stack.processes["sluiced"].stop()
+        stack.start_gateway(config=config)
+        self.assert_exactly_once(stack, ledger, at_least=50)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

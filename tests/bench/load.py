@@ -1,0 +1,86 @@
+"""The load both sides are put under, and what a run of it gives."""
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from measure import Refused
+
+DEVICES = 50
+
+
+@dataclass
+class Result:
+    """One run. None: not measured."""
+    events: int = 0
+    eps: float | None = None
+    rss_mib: float | None = None
+    cpu_s_per_100k: float | None = None
+    broker_cpu_s_per_100k: float | None = None
+    bytes_per_event: float | None = None
+    reconnect_s: float | None = None
+    lost: int = 0
+    duplicates: int = 0
+    latency: dict = field(default_factory=dict)   # p50, p99, p99_critical, p99_bulk in ms
+
+
+def paced(rate, seconds, share):
+    return dict(vending=DEVICES, rate=rate, events=int(rate * seconds), critical_share=share)
+
+
+def flat_out(events, share):
+    return dict(vending=DEVICES, flat_out=True, events=events, critical_share=share)
+
+
+def run_sim(stack, ledger, limit, **options):
+    """Runs sluice-sim against the stack's broker to its end; its totals."""
+    name = f"sim-{ledger.stem}"
+    process = stack.start_sim(name=name, broker=f"mqtt://127.0.0.1:{stack.broker_port}", username="sluice-sim",
+                              password_file=stack.password("sluice-sim"), ledger=ledger, json=True,
+                              payload_bytes=200, **options)
+    try:
+        process.popen.wait(limit)
+    except subprocess.TimeoutExpired:
+        process.stop()
+        raise Refused(f"sluice-sim did not end within {limit} s:\n{process.tail()}") from None
+    lines = [line for line in process.tail(40).splitlines() if line.startswith("{")]
+    if not lines:
+        raise Refused(f"sluice-sim ended with {process.popen.returncode}:\n{process.tail()}")
+    totals = json.loads(lines[-1])
+    if totals["open"]:
+        raise Refused(f"{totals['open']} events without an answer:\n{process.tail()}")
+    return totals
+
+
+def first_send(ledger):
+    """Unix seconds."""
+    with open(ledger, encoding="utf-8") as lines:
+        for line in lines:
+            if line.startswith("S\t"):
+                column = line.rstrip("\n").split("\t")
+                return (int(column[5]) * 1000 + int(column[6])) / 1e6
+    raise Refused(f"{ledger} has no sending")
+
+
+class Proxy:
+    """Our TCP proxy between a client and a port: the length of the wire, and the cut."""
+
+    def __init__(self, stack, name, port, to, delay_ms):
+        self.stack, self.name, self.port, self.to, self.delay_ms = stack, name, port, to, delay_ms
+        self.process = None
+        self.up()
+
+    def up(self):
+        self.process = self.stack._start(f"proxy-{self.name}", [
+            self.stack.binaries / "sluice-tcp-proxy", "--listen", f"127.0.0.1:{self.port}", "--to", self.to,
+            "--delay-ms", self.delay_ms])
+        self.process.expect(lambda: self.stack._answers(self.port), 10, "listens")
+
+    def down(self):
+        self.process.kill()
+
+
+def say(text):
+    import sys
+    print(f"bench: {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

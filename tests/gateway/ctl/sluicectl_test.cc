@@ -142,7 +142,7 @@ TEST_F(SluicectlTest, RejectedMessagesCannotCommandTheTerminal) {
   message.set_reason("unknown member 'pr\x1b]0;owned\x07ice'");
   message.set_head(std::string("\x1b[31m\0\xff{}\n", 10));
   message.set_size(9);
-  source_.rejected.Publish(message, 100);
+  source_.rejected.Add(message);
   StartServer();
   const auto text = Run({"tail", "--rejected", "--no-follow"});
   EXPECT_EQ(text.exit_code, 0);

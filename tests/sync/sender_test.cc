@@ -182,7 +182,7 @@ TEST_F(SenderTest, SendsLessOftenWhereBatchesQueueUpInTheCloud) {
     }
     if (step > 20'000) longest = std::max(longest, cloud.size());
   }
-  EXPECT_LE(longest, 4u);
+  EXPECT_LE(longest, 6u) << "without it: hundreds";
   EXPECT_LE(sender_->figures().ack_time_us, 20'000);
 }
 

@@ -13,6 +13,7 @@ namespace {
 constexpr uint32_t kProtocol = 1;
 // In-flight items for which the pace is stretched by one minimum.
 constexpr uint64_t kItemsPerPaceStep = 256;
+constexpr int64_t kShortestWindowUs = 10'000'000;
 // A number above this was not counted by anyone (case 37).
 constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 // The cloud moved its cursor back under us: its Welcome tells the new one, and soon.
@@ -163,6 +164,8 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;
   batch_due_us_ = now_us;
+  figures_.ack_time_us = shortest_us_ = shortest_before_us_ = 0;
+  window_since_us_ = now_us;
   outbox_.LinkUp(queue_, true);
   UpdateShare();
   return absl::OkStatus();
@@ -302,6 +305,12 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
   window_closed_ = false;
   if (!may_have_items_ || (!running && stretch.next > stretch.last)) return false;
 
+  // An idle link waits for no more than the least pace.
+  const int64_t due_us = flights_.empty() ? std::min(batch_due_us_, last_batch_us_ + options_.pace_min_us) : batch_due_us_;
+  if (now_us < due_us) {
+    batch_due_us_ = due_us;
+    return false;
+  }
   ReadLimits limits{.max_items = options_.max_batch_items, .max_bytes = options_.max_batch_bytes};
   if (!flights_.empty()) {
     const uint64_t window = WindowBytes();
@@ -313,7 +322,6 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
       window_closed_ = true;
       return false;
     }
-    if (now_us < batch_due_us_) return false;
     limits.max_items = std::min<uint64_t>(limits.max_items, max_items - figures_.in_flight_items);
     limits.max_bytes = std::min<uint64_t>(limits.max_bytes, window - figures_.in_flight_bytes);
   } else {
@@ -372,6 +380,7 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
   ++figures_.sent_batches;
   figures_.sent_items += items->size();
   figures_.sent_bytes += bytes;
+  last_batch_us_ = now_us;
   batch_due_us_ = full ? now_us : now_us + PaceUs();
   outbox_.Sent(queue_, stretch.epoch.id, first, next - 1);
   return true;
@@ -404,7 +413,7 @@ void Sender::CompleteFlights(size_t stretch, uint64_t cursor, int64_t now_us) {
     if (flight.stretch > stretch || (flight.stretch == stretch && flight.last > cursor)) break;
     acked_bytes_ += flight.bytes;
     const int64_t took_us = std::max<int64_t>(now_us - flight.sent_us, 1);
-    Smooth(figures_.ack_time_us, took_us);
+    NoteAckTime(took_us, now_us);
     const double rate = static_cast<double>(acked_bytes_ - flight.acked_bytes_then) * 1e6 / static_cast<double>(took_us);
     figures_.rate_bytes_s += figures_.rate_bytes_s == 0 ? rate : (rate - figures_.rate_bytes_s) / 8;
     figures_.in_flight_items -= flight.items;
@@ -467,7 +476,19 @@ uint64_t Sender::WindowBytes() const {
 
 int64_t Sender::PaceUs() const {
   const int64_t steps = 1 + static_cast<int64_t>(figures_.in_flight_items / kItemsPerPaceStep);
-  return std::min(options_.pace_min_us * steps, options_.pace_max_us);
+  const int64_t shortest = shortest_before_us_ == 0 ? shortest_us_ : std::min(shortest_us_, shortest_before_us_);
+  const int64_t queueing = std::max<int64_t>(figures_.ack_time_us - shortest, 0);
+  return std::min(options_.pace_min_us * steps, options_.pace_max_us) + std::min(queueing / 2, options_.pace_queue_max_us);
+}
+
+void Sender::NoteAckTime(int64_t took_us, int64_t now_us) {
+  Smooth(figures_.ack_time_us, took_us);
+  if (now_us - window_since_us_ >= kShortestWindowUs) {
+    window_since_us_ = now_us;
+    shortest_before_us_ = shortest_us_;
+    shortest_us_ = took_us;
+  }
+  shortest_us_ = shortest_us_ == 0 ? took_us : std::min(shortest_us_, took_us);
 }
 
 void Sender::UpdateShare() {

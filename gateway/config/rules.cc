@@ -65,7 +65,7 @@ Rule OneOf(std::vector<std::string_view> allowed) {
   return [allowed = std::move(allowed)](std::string_view value) -> std::string {
     if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return "";
     std::string words = "must be one of";
-    for (const std::string_view word : allowed) words += StrCat(&word == &allowed.front() ? " \"" : ", \"", word, "\"");
+    for (size_t i = 0; i < allowed.size(); ++i) words += StrCat(i == 0 ? " \"" : ", \"", allowed[i], "\"");
     return words;
   };
 }

@@ -1,6 +1,5 @@
 #include "devices/transport/mqtt.h"
 
-#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -38,12 +37,18 @@ struct Outcome {
   int code = 0;
   int reason = 0;
   bool session_present = false;
+  std::string message;   // Paho's own words for a failure
 };
 
-// Paho puts an MQTT 5 reason now here, now there.
-int ReasonOf(const Outcome& outcome) { return std::max(outcome.code, outcome.reason); }
+// Paho puts an MQTT 5 reason now here, now there, and 255 where there is none.
+int ReasonOf(const Outcome& outcome) {
+  for (int reason : {outcome.reason, outcome.code}) {
+    if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR && reason != 255) return reason;
+  }
+  return 0;
+}
 
-std::string Describe(const Outcome& outcome) {
+std::string Describe(const Outcome& outcome, bool tls = false) {
   if (ReasonOf(outcome) >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
     const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(ReasonOf(outcome)));
     return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", ReasonOf(outcome), ")");
@@ -55,7 +60,9 @@ std::string Describe(const Outcome& outcome) {
     case 3: return "the broker refused: server unavailable";
     case 4: return "the broker refused: bad user name or password";
     case 5: return "the broker refused: not authorized";
-    case -1: return "no connection";
+    case -1:
+      return StrCat(outcome.message.empty() ? std::string("no connection") : outcome.message,
+                    tls ? "; or the certificates do not fit (see the broker's log)" : "");
     default: break;
   }
   const char* text = MQTTAsync_strerror(outcome.code);
@@ -82,7 +89,6 @@ struct Shared {
   uint64_t request = 0;             // its number; later answers to earlier requests are nobody's
   bool lost = false;
   std::string lost_why;
-  std::string tls_error;
   bool stopping = false;
   bool cut = false;                 // we cut this connection: nothing of it is taken any more
   int handling = 0;                 // handlers that run
@@ -111,7 +117,17 @@ class Answer final : public mqtt::iaction_listener {
     Deliver(outcome);
   }
   void on_failure(const mqtt::token& token) override {
-    Deliver({.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())});
+    Outcome outcome{.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())};
+    if (token.get_type() == mqtt::token::Type::CONNECT) {
+      try {
+        token.get_connect_response();
+      } catch (const mqtt::exception& error) {
+        outcome.message = error.get_message();   // not to be had in any other way
+      } catch (const std::exception&) {
+        // Then without.
+      }
+    }
+    Deliver(outcome);
   }
 
  private:
@@ -268,8 +284,7 @@ class PahoClient final : public MqttClient {
           trouble = StayConnected(version, connected->session_present);
         }
       } else if (connected.ok()) {
-        const std::string tls_error = TakeTlsError();
-        trouble = absl::UnavailableError(StrCat(Describe(*connected), tls_error.empty() ? "" : ": ", tls_error));
+        trouble = absl::UnavailableError(Describe(*connected, address_.tls));
         if (options_.version == MqttVersion::kAuto) version = NextVersion(version, *connected);
       }
       if (Stopping()) break;
@@ -357,13 +372,7 @@ class PahoClient final : public MqttClient {
       ssl.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);   // the least
       ssl.set_enable_server_cert_auth(true);
       ssl.set_verify(true);                            // the name too
-      std::weak_ptr<Shared> weak = shared_;
-      ssl.set_error_handler([weak](const std::string& text) {
-        if (auto shared = weak.lock()) {
-          Lock lock(shared->mu);
-          if (shared->tls_error.empty()) shared->tls_error = text;
-        }
-      });
+      // No set_error_handler: Paho keeps a pointer to the copy of these options that connect() destroys.
       connect.set_ssl(ssl);
     }
     return absl::OkStatus();
@@ -383,7 +392,6 @@ class PahoClient final : public MqttClient {
         shared_->lost = false;
         shared_->cut = false;
         shared_->lost_why.clear();
-        shared_->tls_error.clear();
       }
       // The connect_options are copied on the way in.
       absl::StatusOr<Outcome> outcome = Ask([&](Answer& answer) { client_->connect(connect, nullptr, answer); },
@@ -512,10 +520,6 @@ class PahoClient final : public MqttClient {
     Lock lock(shared_->mu);
     shared_->status.state = state;
     shared_->status.detail = std::move(detail);
-  }
-  std::string TakeTlsError() {
-    Lock lock(shared_->mu);
-    return std::exchange(shared_->tls_error, {});
   }
 
   const MqttOptions options_;

@@ -1,6 +1,4 @@
-// One serial line: opened, configured, reopened when it vanishes, found again under whatever number it returns.
-//
-// All ports share one thread, the SerialLoop's; handlers are called on it.
+// Serial ports that come and go. One thread serves all of them.
 #pragma once
 
 #include <cstdint>
@@ -14,65 +12,66 @@
 
 namespace sluice::transport {
 
-// The one thread of all serial ports (an asio::io_context). Ports must be stopped before it is destroyed.
-class SerialLoop {
- public:
-  static std::unique_ptr<SerialLoop> Create();
-  virtual ~SerialLoop() = default;                            // stops and joins
-  virtual void Post(std::function<void()> work) = 0;          // thread-safe; runs on the loop
-};
-
-enum class SerialParity { kNone, kEven, kOdd };
-enum class SerialFlow { kNone, kRtsCts, kXonXoff };
-
-// Linux Documentation/driver-api/serial/serial-rs485.rst: struct serial_rs485, TIOCSRS485.
-struct SerialRs485 {
-  bool enabled = false;
-  bool rts_on_send = true;
-  uint32_t delay_before_ms = 0;
-  uint32_t delay_after_ms = 0;
-};
+enum class Parity { kNone, kEven, kOdd };
+enum class FlowControl { kNone, kRtsCts, kXonXoff };
 
 struct SerialOptions {
-  std::string path;          // /dev/serial/by-id/… (best), by-path, or a tty, which is resolved to its by-id name when it is open
-  uint32_t baud = 9600;      // the rates of termios up to 921600
-  int data_bits = 8;         // 5 to 8
-  SerialParity parity = SerialParity::kNone;
-  int stop_bits = 1;         // 1 or 2
-  SerialFlow flow = SerialFlow::kNone;
-  bool strip_bit7 = false;   // mask the parity bit of 7-bit devices read as 8
-  SerialRs485 rs485;
-  std::string identity_root = "/dev/serial";   // where by-id and by-path lie
-  int64_t reopen_min_ms = 250;
-  int64_t reopen_max_ms = 5000;
+  // Best a link that udev keeps (/dev/serial/by-id/…, by-path/…): it follows the device to whatever number it gets. A
+  // plain tty is resolved to its by-id link once, when it is first seen; without one only its number is known.
+  std::string path;
+  int baud = 9600;                 // one of kBaudRates
+  int data_bits = 8;               // 5 to 8
+  Parity parity = Parity::kNone;
+  int stop_bits = 1;               // 1 or 2
+  FlowControl flow = FlowControl::kNone;
+  bool mask_bit7 = false;          // clears the top bit of every byte read: 7-bit devices read with 8
+  bool rs485 = false;              // direction by the kernel's driver (TIOCSRS485)
+  bool rs485_rts_on_send = true;   // the level of RTS while sending
+  int rs485_delay_before_ms = 0;   // between RTS and the first bit, and the last bit and RTS
+  int rs485_delay_after_ms = 0;
+  int64_t retry_min_ms = 250;      // between attempts to open; also tried at once when its folder changes
+  int64_t retry_max_ms = 5000;
+  std::string by_id_folder = "/dev/serial/by-id";
+};
+// "300, 600, … 921600", for messages.
+std::string BaudRateNames();
+// InvalidArgument names what is wrong. Pure.
+absl::Status CheckSerialOptions(const SerialOptions& options);
+// The by-id link that leads to `tty`, if any; otherwise `tty`.
+std::string StablePathOf(const std::string& tty, const std::string& by_id_folder);
+// Opens and sets the port: non-blocking, exclusive (TIOCEXCL), raw. The descriptor is the caller's. Unavailable if it is
+// not there or busy, FailedPrecondition if it is no serial port or its driver lacks what is asked for (RS-485).
+absl::StatusOr<int> OpenSerial(const SerialOptions& options, const std::string& path);
+
+// All called on the loop's thread.
+struct SerialHandlers {
+  std::function<void(std::string_view bytes)> on_bytes;
+  std::function<void()> on_open;
+  std::function<void(const absl::Status& why)> on_close;   // was open
+  std::function<void(int64_t monotonic_ms)> on_tick;       // every 50 ms, open or not
 };
 
 struct SerialStatus {
-  std::string state;    // connected, waiting, closed
-  std::string detail;   // why, in words
-  std::string device;   // the tty that is open now, after links were followed
-  uint64_t opens = 0;
+  bool open = false;
+  std::string detail;   // "/dev/serial/by-id/… → /dev/ttyUSB3 at 9600 8N1", or why it is not open
+  uint64_t opened = 0;  // how often
 };
 
-struct SerialHandlers {
-  std::function<void()> on_open;
-  std::function<void(std::string_view)> on_bytes;
-  std::function<void(const absl::Status&)> on_lost;
-};
+// The thread of all serial ports. Ends when its last holder lets go, which must not be one of its handlers.
+class SerialLoop;
+std::shared_ptr<SerialLoop> MakeSerialLoop();
 
+// Thread-safe.
 class SerialPort {
  public:
-  // InvalidArgument for settings no port can have. Does not open anything yet.
-  static absl::StatusOr<std::unique_ptr<SerialPort>> Create(SerialLoop& loop, SerialOptions options, SerialHandlers handlers);
-  virtual ~SerialPort() = default;     // as Stop
-  virtual void Start() = 0;            // opens, and again after every loss
-  virtual void Stop() = 0;             // no handler is called after it returned; not from a handler
-  // Queued (at most 64 KiB) and written in order; Unavailable while the port is not open. Thread-safe.
+  virtual ~SerialPort() = default;   // stops
+  // InvalidArgument for options that can never work; a port that is not there is waited for.
+  virtual absl::Status Start() = 0;
+  virtual void Stop() = 0;           // no handler is called after it returned
+  // Queued up to 64 KiB; Unavailable while the port is closed, ResourceExhausted beyond.
   virtual absl::Status Write(std::string bytes) = 0;
   virtual SerialStatus status() const = 0;
 };
-
-// "8N1", "7E2" into bits, parity and stop bits.
-absl::Status ParseSerialFraming(std::string_view framing, SerialOptions& options);
+std::unique_ptr<SerialPort> MakeSerialPort(std::shared_ptr<SerialLoop> loop, SerialOptions options, SerialHandlers handlers);
 
 }  // namespace sluice::transport

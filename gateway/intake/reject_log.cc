@@ -90,7 +90,7 @@ bool RejectLog::MayStore() {
   const std::lock_guard lock(mutex_);
   const int64_t now_us = clock_.MonotonicUs();
   tokens_ = std::min(options_.stored_burst,
-                     tokens_ + static_cast<double>(now_us - filled_us_) * 1e-6 * options_.stored_per_second);
+                     tokens_ + static_cast<double>(now_us - filled_us_) / 1e6 * options_.stored_per_second);
   filled_us_ = now_us;
   if (tokens_ < 1) return false;
   tokens_ -= 1;

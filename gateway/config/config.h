@@ -105,7 +105,7 @@ struct Serial {
 
 // The Unix socket of sluicectl.
 struct Control {
-  std::string socket = "/run/sluice/sluiced.sock";
+  std::string socket = "/run/sluice/control.sock";
   std::string mode = "0660";        // octal permissions
 };
 

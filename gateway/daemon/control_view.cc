@@ -105,7 +105,8 @@ pb::GetStatusResponse ControlView::GetStatus() {
     added->set_events(source.events);
     added->set_rejected(source.rejected);
   }
-  for (auto& queue : *ListQueues().mutable_queues()) status.add_queues()->Swap(&queue);
+  pb::ListQueuesResponse queues = ListQueues();
+  status.mutable_queues()->Swap(queues.mutable_queues());
   for (const auto& warning : rooms_.warnings.List()) {
     auto* added = status.add_warnings();
     added->set_code(warning.code);

@@ -17,6 +17,7 @@
 #include "gateway/daemon/control_view.h"
 #include "gateway/daemon/hardware_id.h"
 #include "gateway/daemon/room_options.h"
+#include "gateway/health/counters.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
 #include "gateway/journal/journal.h"
@@ -41,12 +42,25 @@ class IntakeSnapshots final : public outbox::Snapshots {
   intake::Intake& intake_;
 };
 
+// A warning is logged once, when it is raised.
+void Warn(health::Warnings& warnings, std::string_view code, std::string_view text) {
+  if (warnings.Raise(code, text)) spdlog::warn("warning={} {}", code, text);
+}
+
+void WarnWhile(bool wrong, health::Warnings& warnings, std::string_view code, std::string_view text) {
+  if (wrong) {
+    Warn(warnings, code, text);
+  } else if (warnings.Clear(code)) {
+    spdlog::info("warning={} is over", code);
+  }
+}
+
 // What the links have to say, into log and warnings.
 class LinkObserver final : public sync::Observer {
  public:
   explicit LinkObserver(health::Warnings& warnings) : warnings_(warnings) {}
   void OnAlarm(Queue queue, sync::Alarm alarm, const std::string& text) override {
-    warnings_.Raise(StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
+    Warn(warnings_, StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
   }
   void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) override {
     spdlog::warn("queue={} epoch={} number={} the cloud put an event among its dead letters: {}", QueueName(queue),
@@ -59,14 +73,7 @@ class LinkObserver final : public sync::Observer {
 
 class DaemonImpl final : public Daemon {
  public:
-  DaemonImpl()
-      : warnings_(clock_, [](const health::Warning& warning, bool raised) {
-          if (raised) {
-            spdlog::warn("warning={} {}", warning.code, warning.text);
-          } else {
-            spdlog::info("warning={} is over", warning.code);
-          }
-        }) {}
+  DaemonImpl() = default;
   ~DaemonImpl() override { Stop(); }
 
   absl::Status Open(const config::Config& config);
@@ -83,7 +90,8 @@ class DaemonImpl final : public Daemon {
   const SystemClock clock_;
   SystemRandom random_;
   PosixFileSystem files_;
-  health::Warnings warnings_;
+  health::Counters counters_;
+  health::Warnings warnings_{clock_, counters_};
   LinkObserver link_observer_{warnings_};
   std::optional<Sealer> sealer_;
   std::unique_ptr<journal::Journal> journal_;
@@ -177,40 +185,29 @@ void DaemonImpl::ReportStart() {
   spdlog::info("sluiced {} started: epoch {} (ordinal {}), {} pending, {} journal segments read", kVersion,
                journal_->epoch().id.ToHex(), journal_->epoch().ordinal, report.pending, found.segments.size());
   if (!found.clean_stop) {
-    warnings_.Raise("unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events "
+    Warn(warnings_, "unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events "
                                     "that only a broker acknowledged may be missing");
   }
   for (const auto& segment : found.segments) {
     if (!segment.status.ok()) spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
   }
   for (const auto& file : report.set_aside) {
-    warnings_.Raise("store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
+    Warn(warnings_, "store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
                                               " records were salvaged"));
   }
   for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
 }
 
 void DaemonImpl::Tick() {
-  if (auto status = intake_->PollClock(); !status.ok()) {
-    warnings_.Raise("clock_fix_waits", std::string(MessageOf(status)));
-  } else {
-    warnings_.Clear("clock_fix_waits");
-  }
-  const intake::Figures figures = intake_->figures();
-  if (figures.waiting > 0) {
-    warnings_.Raise("intake_backpressure", "the journal has no room: devices are kept waiting until the outbox has stored or "
-                                           "the cloud has acknowledged what is pending");
-  } else {
-    warnings_.Clear("intake_backpressure");
-  }
-  if (journal_->figures().sync_failures > 0) {
-    warnings_.Raise("journal_sync_failed", "the journal could not be synced; it went on in a new segment. Check the disk");
-  }
-  if (clock_watch_->state() == event::v1::CLOCK_STATE_UNSET) {
-    warnings_.Raise("clock_unset", "the clock was not set since boot: times of events are corrected once it is");
-  } else {
-    warnings_.Clear("clock_unset");
-  }
+  const absl::Status clock = intake_->PollClock();
+  WarnWhile(!clock.ok(), warnings_, "clock_fix_waits", MessageOf(clock));
+  WarnWhile(intake_->figures().waiting > 0, warnings_, "intake_backpressure",
+            "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what "
+            "is pending");
+  WarnWhile(journal_->figures().sync_failures > 0, warnings_, "journal_sync_failed",
+            "the journal could not be synced and went on in a new segment: check the disk");
+  WarnWhile(clock_watch_->state() == event::v1::CLOCK_STATE_UNSET, warnings_, "clock_unset",
+            "the clock was not set since boot: times of events are corrected once it is");
 }
 
 void DaemonImpl::Stop() {

@@ -19,16 +19,6 @@ int Fail(const absl::Status& status) {
   return 1;
 }
 
-spdlog::level::level_enum LevelOf(sluice::config::LogLevel level) {
-  switch (level) {
-    case sluice::config::LogLevel::kDebug: return spdlog::level::debug;
-    case sluice::config::LogLevel::kInfo: return spdlog::level::info;
-    case sluice::config::LogLevel::kWarn: return spdlog::level::warn;
-    case sluice::config::LogLevel::kError: return spdlog::level::err;
-  }
-  return spdlog::level::info;
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -57,7 +47,7 @@ int main(int argc, char** argv) {
   // Two arenas are enough for our few busy threads; the default of eight per core costs tens of MiB.
   mallopt(M_ARENA_MAX, 2);
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
-  spdlog::set_level(LevelOf(config->log.level));
+  spdlog::set_level(spdlog::level::from_str(config->log.level));
   spdlog::flush_on(spdlog::level::info);
 
   // Blocked before any thread is made, so that only the wait below gets them.

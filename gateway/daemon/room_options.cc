@@ -1,5 +1,7 @@
 #include "gateway/daemon/room_options.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <utility>
 
 namespace sluice::daemon {
@@ -27,6 +29,7 @@ intake::Options IntakeOptions(const config::Config& config, const std::string& g
   options.gateway = gateway;
   options.shop = shop;
   options.max_event_bytes = config.intake.max_event_bytes;
+  options.max_devices = static_cast<size_t>(config.intake.max_devices);
   options.receipt_interval_ms = config.intake.receipt_interval_ms;
   return options;
 }
@@ -41,14 +44,15 @@ sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hard
                       .authorities = config.identity.trust};
   options.hardware_id = std::move(hardware_id);
   options.software = std::move(software);
-  options.sender.max_batch_items = static_cast<size_t>(config.sync.max_batch_items);
-  options.sender.max_batch_bytes = config.sync.max_batch_bytes;
-  options.sender.renew_us = config.sync.renew_s * 1'000'000;
+  options.sender.max_batch_items = static_cast<size_t>(config.sync.batch_items);
+  options.sender.max_batch_bytes = config.sync.batch_bytes;
+  options.sender.renew_us = config.sync.lease_renew_ms * 1'000;
   options.retry.spread_ms = config.sync.spread_ms;
   options.retry.base_ms = config.sync.base_ms;
   options.retry.cap_ms = config.sync.cap_ms;
-  options.retry.prompt_ms = config.sync.prompt_ms;
-  options.channel.connect_timeout_ms = config.sync.connect_timeout_ms;
+  options.retry.prompt_ms = std::min(options.retry.prompt_ms, config.sync.cap_ms);
+  options.channel.keepalive_ms = config.sync.keepalive_ms;
+  options.channel.keepalive_timeout_ms = config.sync.keepalive_timeout_ms;
   options.channel.server_name = config.cloud.server_name;
   return options;
 }
@@ -56,18 +60,15 @@ sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hard
 control::Options ControlOptions(const config::Config& config) {
   control::Options options;
   options.socket_path = config.control.socket;
-  options.mode = static_cast<int>(config.control.mode);
+  options.mode = static_cast<int>(std::strtol(config.control.mode.c_str(), nullptr, 8));
   return options;
 }
 
 namespace {
 
-transport::MqttVersion Version(config::MqttVersion version) {
-  switch (version) {
-    case config::MqttVersion::k5: return transport::MqttVersion::k5;
-    case config::MqttVersion::k311: return transport::MqttVersion::k311;
-    case config::MqttVersion::kAuto: break;
-  }
+transport::MqttVersion Version(const std::string& version) {
+  if (version == "5") return transport::MqttVersion::k5;
+  if (version == "3.1.1") return transport::MqttVersion::k311;
   return transport::MqttVersion::kAuto;
 }
 
@@ -81,7 +82,7 @@ devices::DriverConfigs DriverConfigs(const config::Config& config, const std::st
     source.url = mqtt.url;
     source.allow_plaintext = mqtt.allow_plaintext;
     source.version = Version(mqtt.version);
-    source.client_id = mqtt.client_id.empty() ? gateway : mqtt.client_id;
+    source.client_id = mqtt.client_id.empty() ? "sluice-" + gateway + "-" + mqtt.name : mqtt.client_id;
     source.username = mqtt.username;
     source.password_file = mqtt.password_file;
     source.ca_file = mqtt.ca_file;

@@ -250,13 +250,14 @@ keyfile {key}
     def write_gateway_config(self, extra="", mqtt_tls=True, addresses=None):
         cert, key = self.certificates.gateway(self.gateway_id, self.shop_id)
         addresses = {**self.cloud_addresses, **(addresses or {})}
-        mqtt = (f'url = "ssl://localhost:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
-                f'url = "tcp://127.0.0.1:{self.broker_port}"')
+        mqtt = (f'url = "mqtts://localhost:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
+                f'url = "mqtt://127.0.0.1:{self.broker_port}"')
         serial = "".join(f"""
 [[serial]]
 name = "{device}"
 port = "{self.folder}/serial/{device}"
 device_id = "{device}"
+receipts = true
 baud = 115200
 profile = "{SOURCE}/devices/lines/profiles/json-lines.toml"
 """ for device in self.serial_ports)

@@ -116,10 +116,25 @@ class OutboxImpl final : public Outbox {
   absl::Status OpenStore();
   absl::Status ForgetAtStart();
   absl::Status RecoverStream(Stream& stream, uint64_t cursor);
+  // Makes the database hold all of [first, last]: from the journal, or as a gap where nothing has it any more.
+  absl::Status FillHoles(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertRows(Stream& stream, const std::vector<Item>& items);
-  absl::Status Salvage(const std::string& bad);
+  void TakeStreams(std::vector<std::unique_ptr<Stream>> streams);
   std::string SetAside(std::string_view mark);
+
+  // salvage.cc
+  absl::Status SalvageAtStart(const std::string& bad);
+  struct Rescue {
+    Stream* stream;
+    int64_t old_id;       // in the database that was set aside
+    uint64_t rows;
+  };
+  absl::StatusOr<std::vector<Rescue>> AddStreamsAnew();
+  absl::Status SalvageSnapshots(sqlite::Database& db);
+  absl::Status SalvageRows(sqlite::Database& db, const std::vector<Rescue>& rescues);
+  absl::Status SalvageStream(sqlite::Database& db, const Rescue& rescue);
+  absl::Status Renew();   // at run time, on the writer thread
 
   const Options options_;
   journal::Journal& journal_;

@@ -33,7 +33,9 @@ OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uin
   const bool stored = from <= stream.stored_to;
   source.kind = stored ? Source::kStore : Source::kJournal;
   source.through = stored ? stream.stored_to : stream.last;
-  if (!stored && !stream.memory.empty()) source.through = std::min(source.through, stream.memory.front().item.first - 1);
+  if (!stored && !stream.memory.empty() && from < stream.memory.front().item.first) {
+    source.through = stream.memory.front().item.first - 1;
+  }
   return source;
 }
 
@@ -104,15 +106,15 @@ absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t f
       return InsertGap(*stream, from, to, reason);
     }
     // Storing finds the hole, and declares it.
-    for (;;) {
+    for (uint64_t before = 0;;) {
       std::vector<Spill> spills;
       {
         Lock lock(mu_);
-        if (stream->stored_to >= from || stream->NextToStore() > from) return absl::OkStatus();
-        Spill spill{.stream = stream, .from = stream->NextToStore()};
-        const bool memory = stream->InMemory(spill.from);
-        spill.through = stream->memory.empty() || memory ? to : std::min(to, stream->memory.front().item.first - 1);
-        spill.from_journal = true;
+        const uint64_t next = stream->NextToStore();
+        if (next > from) return absl::OkStatus();
+        if (next == before) return absl::ResourceExhaustedError("no room to declare a gap");
+        before = next;
+        Spill spill{.stream = stream, .from = next, .through = to, .from_journal = true};
         spills.push_back(std::move(spill));
       }
       RETURN_IF_ERROR(SpillSome(std::move(spills)));

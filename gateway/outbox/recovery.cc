@@ -51,7 +51,7 @@ absl::Status OutboxImpl::OpenStore() {
   absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(options, sealer_);
   absl::Status status = store.status();
   if (status.ok()) {
-    auto loaded = (*store)->LoadStreams();
+    auto loaded = (*store)->Streams();
     status = loaded.status();
     if (loaded.ok()) streams = *std::move(loaded);
   }
@@ -66,6 +66,12 @@ absl::Status OutboxImpl::OpenStore() {
     RETURN_IF_ERROR(store.status());
   }
   store_ = *std::move(store);
+  if (!bad.empty()) return SalvageAtStart(bad);
+  TakeStreams(std::move(streams));
+  return absl::OkStatus();
+}
+
+void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   for (auto& stream : streams) {
     if (stream->epoch.gateway != journal_.epoch().gateway) {
       // R14: kept, not sent.
@@ -74,7 +80,6 @@ absl::Status OutboxImpl::OpenStore() {
     }
     queues_[QueueIndex(stream->queue)].streams.push_back(std::move(stream));
   }
-  return bad.empty() ? absl::OkStatus() : Salvage(bad);
 }
 
 absl::Status OutboxImpl::Load() {
@@ -173,50 +178,49 @@ absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
     Acknowledge(stream.queue, stream.epoch.id, cursor);
     return absl::OkStatus();
   }
-  // The cloud was restored: what it lacks is pending again. Make the database hold all of (cursor, high], from the
-  // journal where it was never stored, and as gaps what is nowhere any more.
-  for (uint64_t next = cursor + 1; next <= high;) {
-    uint64_t hole_end = high;
-    bool found = false;
-    uint64_t seen = next;
-    RETURN_IF_ERROR(store_->ReadItems(stream, next, high, [&](Item item) {
-      if (item.first > seen) {
-        hole_end = item.first - 1;
-        found = true;
-        return false;
-      }
-      seen = item.last + 1;
-      return true;
-    }));
-    next = seen;
-    if (!found && next > high) break;
-    std::vector<Item> items;
-    uint64_t expect = next;
-    RETURN_IF_ERROR(journal_.Read(stream.epoch.id, stream.queue, next, hole_end, [&](Item item) {
-      if (item.first > expect) return false;
-      expect = item.last + 1;
-      items.push_back(std::move(item));
-      return items.size() < kBatchRows;
-    }));
-    if (items.empty()) {
-      uint64_t gap_end = hole_end;
-      RETURN_IF_ERROR(journal_.Read(stream.epoch.id, stream.queue, next, hole_end, [&](Item item) {
-        gap_end = item.first - 1;
-        return false;
-      }));
-      RETURN_IF_ERROR(InsertGap(stream, next, gap_end, GapReason::kBeyondReplayWindow));
-      next = gap_end + 1;
-      continue;
-    }
-    RETURN_IF_ERROR(InsertRows(stream, items));
-    next = expect;
-  }
+  // The cloud was restored: what it lacks is pending again.
+  RETURN_IF_ERROR(FillHoles(stream, cursor + 1, high, GapReason::kBeyondReplayWindow));
   Lock lock(mu_);
   stream.stored_to = std::max(stream.stored_to, high);
   stream.acked_to = cursor;
   stream.changed = true;
   snapshot_needed_ = true;   // writes the positions soon
   ++counters_["rewinds"];
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::FillHoles(Stream& stream, uint64_t first, uint64_t last, GapReason reason) {
+  for (uint64_t next = first; next <= last;) {
+    // The next hole of the database.
+    uint64_t hole_end = last, seen = next;
+    RETURN_IF_ERROR(store_->ReadItems(stream, next, last, [&](Item item) {
+      if (item.first <= seen) {
+        seen = item.last + 1;
+        return true;
+      }
+      hole_end = item.first - 1;
+      return false;
+    }));
+    next = seen;
+    if (next > hole_end) return absl::OkStatus();
+    std::vector<Item> items;
+    uint64_t missing_to = hole_end;
+    RETURN_IF_ERROR(journal_.Read(stream.epoch.id, stream.queue, next, hole_end, [&](Item item) {
+      if (item.first > (items.empty() ? next : items.back().last + 1)) {
+        missing_to = item.first - 1;
+        return false;
+      }
+      items.push_back(std::move(item));
+      return items.size() < kBatchRows;
+    }));
+    if (items.empty()) {
+      RETURN_IF_ERROR(InsertGap(stream, next, missing_to, reason));
+      next = missing_to + 1;
+    } else {
+      next = items.back().last + 1;
+      RETURN_IF_ERROR(InsertRows(stream, items));
+    }
+  }
   return absl::OkStatus();
 }
 
@@ -268,7 +272,5 @@ absl::Status OutboxImpl::InsertRows(Stream& stream, const std::vector<Item>& ite
   counters_["gaps_declared"] += static_cast<int64_t>(added.gaps);
   return absl::OkStatus();
 }
-
-absl::Status OutboxImpl::Salvage(const std::string&) { return absl::OkStatus(); }
 
 }  // namespace sluice::outbox

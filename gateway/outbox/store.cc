@@ -40,10 +40,9 @@ uint32_t RowCrc(std::string_view key, int64_t accepted_ms, std::string_view stor
   return ExtendCrc32c(ExtendCrc32c(Crc32c(key), time), stored);
 }
 
-}  // namespace
-
-absl::StatusOr<Item> ItemRow::Decode(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue,
-                                     uint64_t last, const Sealer* sealer) {
+// Columns first, gap, sealed, id, accepted_ms, crc, bytes beginning at `column`. DataLoss: CRC or seal do not match.
+absl::StatusOr<Item> DecodeRow(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue, uint64_t last,
+                               const Sealer* sealer) {
   Item item;
   item.epoch = epoch;
   item.queue = queue;
@@ -73,6 +72,8 @@ absl::StatusOr<Item> ItemRow::Decode(const sqlite::Statement& row, int column, c
   ASSIGN_OR_RETURN(item.bytes, sealer->Open(epoch, key, stored));
   return item;
 }
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const Options& options, const Sealer* sealer) {
   std::unique_ptr<Store> store(new Store(options, sealer));
@@ -126,11 +127,11 @@ absl::Status Store::Prepare() {
   return prepare("UPDATE streams SET last = ?, stored_to = ?, acked_to = ? WHERE stream = ?", &save_positions_);
 }
 
-absl::StatusOr<std::vector<std::unique_ptr<Stream>>> Store::LoadStreams() {
+absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Database& db) {
   std::vector<std::unique_ptr<Stream>> streams;
   std::map<int64_t, Stream*> by_id;
   ASSIGN_OR_RETURN(sqlite::Statement rows,
-                   db_.Prepare("SELECT stream, epoch, queue, ordinal, gateway, shop, last, stored_to, acked_to FROM streams "
+                   db.Prepare("SELECT stream, epoch, queue, ordinal, gateway, shop, last, stored_to, acked_to FROM streams "
                                "ORDER BY ordinal, stream"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
@@ -149,7 +150,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> Store::LoadStreams() {
     streams.push_back(std::move(stream));
   }
   ASSIGN_OR_RETURN(sqlite::Statement ranges,
-                   db_.Prepare("SELECT stream, first, last, rows, bytes, gaps, stored_ms FROM ranges ORDER BY stream, last"));
+                   db.Prepare("SELECT stream, first, last, rows, bytes, gaps, stored_ms FROM ranges ORDER BY stream, last"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, ranges.Step());
     if (!more) break;
@@ -180,6 +181,14 @@ void Store::Rollback() {
     statement->Reset();
   }
   transaction_.reset();
+}
+
+void Store::Close() {
+  Rollback();
+  for (sqlite::Statement* statement : {&put_item_, &delete_items_, &put_range_, &delete_range_, &save_positions_}) {
+    *statement = sqlite::Statement();
+  }
+  db_.Close();
 }
 
 absl::Status Store::AddStream(Stream& stream) {
@@ -305,9 +314,8 @@ absl::StatusOr<sqlite::Database> Store::Reader() const {
   return db;
 }
 
-absl::Status Store::ReadItems(const Stream& stream, uint64_t from, uint64_t through,
-                              const std::function<bool(Item)>& visitor, uint64_t* bad) const {
-  ASSIGN_OR_RETURN(sqlite::Database db, Reader());
+absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through, const Sealer* sealer,
+                       const std::function<bool(Item)>& visitor, uint64_t* bad, uint64_t* reached) {
   ASSIGN_OR_RETURN(sqlite::Statement rows,
                    db.Prepare("SELECT position, first, gap, sealed, id, accepted_ms, crc, bytes FROM items "
                               "WHERE position BETWEEN ? AND ? ORDER BY position"));
@@ -316,7 +324,8 @@ absl::Status Store::ReadItems(const Stream& stream, uint64_t from, uint64_t thro
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) return absl::OkStatus();
     const uint64_t last = static_cast<uint64_t>(rows.Int(0)) & kHighestNumber;
-    absl::StatusOr<Item> item = ItemRow::Decode(rows, 1, stream.epoch.id, stream.queue, last, sealer_);
+    if (reached != nullptr) *reached = last;
+    absl::StatusOr<Item> item = DecodeRow(rows, 1, stream.epoch.id, stream.queue, last, sealer);
     if (!item.ok()) {
       if (bad != nullptr) ++*bad;
       continue;
@@ -325,8 +334,13 @@ absl::Status Store::ReadItems(const Stream& stream, uint64_t from, uint64_t thro
   }
 }
 
-absl::StatusOr<std::map<std::string, std::string>> Store::ReadSnapshots() const {
+absl::Status Store::ReadItems(const Stream& stream, uint64_t from, uint64_t through,
+                              const std::function<bool(Item)>& visitor, uint64_t* bad) const {
   ASSIGN_OR_RETURN(sqlite::Database db, Reader());
+  return LoadItems(db, stream, from, through, sealer_, visitor, bad, nullptr);
+}
+
+absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots(sqlite::Database& db) {
   ASSIGN_OR_RETURN(sqlite::Statement rows, db.Prepare("SELECT key, value FROM snapshots"));
   std::map<std::string, std::string> out;
   for (;;) {
@@ -334,6 +348,11 @@ absl::StatusOr<std::map<std::string, std::string>> Store::ReadSnapshots() const 
     if (!more) return out;
     out[std::string(rows.Blob(0))] = rows.Blob(1);
   }
+}
+
+absl::StatusOr<std::map<std::string, std::string>> Store::ReadSnapshots() const {
+  ASSIGN_OR_RETURN(sqlite::Database db, Reader());
+  return LoadSnapshots(db);
 }
 
 absl::StatusOr<std::vector<std::string>> Store::ReadRejected(size_t newest) const {

@@ -30,13 +30,14 @@ struct TimeRow {
   int64_t at_ms = 0;
 };
 
-// The row of an item as it is stored: what the CRC covers, sealed or not.
-class ItemRow {
- public:
-  // Columns first, gap, sealed, id, accepted_ms, crc, bytes beginning at `column`. DataLoss: CRC or seal do not match.
-  static absl::StatusOr<Item> Decode(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue,
-                                     uint64_t last, const Sealer* sealer);
-};
+// The rows of table streams with their ranges, from any connection.
+absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Database& db);
+// Rows of table snapshots.
+absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots(sqlite::Database& db);
+// Items of the stream (by its id there) whose last number is in [from, through], ascending, until the visitor returns
+// false. What does not decode is left out and counted in `bad`. On a damaged tree `*reached` is the last number seen.
+absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through, const Sealer* sealer,
+                       const std::function<bool(Item)>& visitor, uint64_t* bad, uint64_t* reached);
 
 class Store {
  public:
@@ -48,7 +49,10 @@ class Store {
   // DataLoss: corrupt. Unimplemented: another format version.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const Options& options, const Sealer* sealer);
 
-  absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams();
+  absl::StatusOr<std::vector<std::unique_ptr<Stream>>> Streams() { return LoadStreams(db_); }
+  // Lets go of the file, so that it can be set aside, and begins a new one under the same name.
+  void Close();
+  absl::Status Reopen() { return Prepare(); }
 
   // Between Begin and Commit (or Rollback).
   absl::Status Begin();

@@ -63,6 +63,9 @@ void OutboxImpl::RunWriter() {
     if (status.ok()) status = TrimReplayWindow();
     if (status.ok() && segment_changed) status = ForgetEmptyStreams();
     if (!status.ok()) WriterFailed(status);
+    if (absl::IsDataLoss(status)) {
+      if (absl::Status renewed = Renew(); !renewed.ok()) WriterFailed(renewed);
+    }
     lock.lock();
   }
 }

@@ -1,0 +1,167 @@
+// A database that cannot be used is set aside, never deleted; what reads well in it goes on under its old keys, the rest
+// becomes gaps (delivery case 13).
+#include <algorithm>
+
+#include "base/status.h"
+#include "gateway/outbox/outbox_impl.h"
+
+namespace sluice::outbox {
+namespace {
+
+constexpr size_t kBatchRows = 2000;
+// About the rows of one page: where a page cannot be read, reading goes on behind it.
+constexpr uint64_t kFirstStep = 8;
+constexpr int kMostSteps = 100'000;
+// A second's work; more is done while the daemon runs already.
+constexpr uint64_t kRowsAtStart = 100'000;
+
+absl::StatusOr<sqlite::Database> OpenDamaged(const std::string& path) {
+  // With its write-ahead log if that is possible, else what the file itself says.
+  for (const bool immutable : {false, true}) {
+    absl::StatusOr<sqlite::Database> db =
+        sqlite::Database::Open(path, {.read_only = immutable, .create = false, .immutable = immutable});
+    if (!db.ok()) continue;
+    if (db->QueryInt("SELECT count(*) FROM sqlite_schema").ok()) return db;
+  }
+  return absl::DataLossError(StrCat(path, " is not a database any more"));
+}
+
+}  // namespace
+
+absl::Status OutboxImpl::SalvageAtStart(const std::string& bad) {
+  absl::StatusOr<sqlite::Database> opened = OpenDamaged(bad);
+  if (!opened.ok()) {
+    report_.warnings.emplace_back(MessageOf(opened.status()));
+    return absl::OkStatus();
+  }
+  auto db = std::make_shared<sqlite::Database>(*std::move(opened));
+  auto streams = outbox::LoadStreams(*db);
+  if (streams.ok()) {
+    TakeStreams(*std::move(streams));
+  } else {
+    report_.warnings.emplace_back(MessageOf(streams.status()));
+  }
+  ASSIGN_OR_RETURN(const std::vector<Rescue> rescues, AddStreamsAnew());
+  RETURN_IF_ERROR(SalvageSnapshots(*db));
+  uint64_t rows = 0;
+  for (const Rescue& rescue : rescues) rows += rescue.rows;
+  if (rows <= kRowsAtStart) {
+    const absl::Status status = SalvageRows(*db, rescues);
+    report_.salvaged = static_cast<uint64_t>(counters_["salvaged_rows"]);
+    return status;
+  }
+  // The first thing the writer does: whoever wants one of these rows waits for it, new events do not.
+  report_.warnings.push_back(StrCat(rows, " rows are being salvaged"));
+  jobs_.push_back([this, db, rescues] {
+    if (absl::Status status = SalvageRows(*db, rescues); !status.ok()) WriterFailed(status);
+  });
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::Renew() {
+  store_->Close();
+  const std::string bad = SetAside("bad");
+  RETURN_IF_ERROR(store_->Reopen());
+  {
+    Lock lock(mu_);
+    ++counters_["databases_set_aside"];
+    snapshot_needed_ = true;
+  }
+  ASSIGN_OR_RETURN(const std::vector<Rescue> rescues, AddStreamsAnew());
+  absl::StatusOr<sqlite::Database> db = OpenDamaged(bad);
+  sqlite::Database none;
+  if (db.ok()) RETURN_IF_ERROR(SalvageSnapshots(*db));
+  return SalvageRows(db.ok() ? *db : none, rescues);
+}
+
+absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AddStreamsAnew() {
+  std::vector<Rescue> rescues;
+  RETURN_IF_ERROR(store_->Begin());
+  absl::Status status;
+  {
+    Lock lock(mu_);
+    for (QueueState& state : queues_) {
+      for (const auto& stream : state.streams) {
+        rescues.push_back({stream.get(), stream->id, stream->Stored().rows});
+        stream->ranges.clear();
+        stream->changed = true;
+        if (status.ok()) status = store_->AddStream(*stream);
+      }
+    }
+  }
+  if (status.ok()) status = store_->Commit();
+  if (!status.ok()) {
+    store_->Rollback();
+    return status;
+  }
+  std::stable_sort(rescues.begin(), rescues.end(), [](const Rescue& a, const Rescue& b) {
+    return a.stream->epoch.ordinal < b.stream->epoch.ordinal;
+  });
+  return rescues;
+}
+
+absl::Status OutboxImpl::SalvageSnapshots(sqlite::Database& db) {
+  const auto snapshots = outbox::LoadSnapshots(db);
+  if (!snapshots.ok()) {
+    report_.warnings.emplace_back(MessageOf(snapshots.status()));
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(store_->Begin());
+  absl::Status status = store_->PutSnapshots(*snapshots);
+  if (status.ok()) status = store_->Commit();
+  if (!status.ok()) store_->Rollback();
+  return status;
+}
+
+absl::Status OutboxImpl::SalvageRows(sqlite::Database& db, const std::vector<Rescue>& rescues) {
+  for (const Rescue& rescue : rescues) {
+    if (db) RETURN_IF_ERROR(SalvageStream(db, rescue));
+    Stream& stream = *rescue.stream;
+    RETURN_IF_ERROR(FillHoles(stream, stream.acked_to + 1, stream.stored_to, GapReason::kCorrupt));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::SalvageStream(sqlite::Database& db, const Rescue& rescue) {
+  Stream& stream = *rescue.stream;
+  Stream old;
+  old.id = rescue.old_id;
+  old.epoch = stream.epoch;
+  old.queue = stream.queue;
+  std::vector<Item> batch;
+  uint64_t bad_rows = 0, rows = 0, next = 1, step = kFirstStep;
+  const auto put = [&]() -> absl::Status {
+    if (batch.empty()) return absl::OkStatus();
+    rows += batch.size();
+    const absl::Status inserted = InsertRows(stream, batch);
+    batch.clear();
+    return inserted;
+  };
+  for (int tries = 0; tries < kMostSteps && next <= kHighestNumber; ++tries) {
+    bool full = false;
+    uint64_t reached = 0;
+    const absl::Status read = LoadItems(db, old, next, kHighestNumber, sealer_, [&](Item item) {
+      batch.push_back(std::move(item));
+      full = batch.size() >= kBatchRows;
+      return !full;
+    }, &bad_rows, &reached);
+    RETURN_IF_ERROR(put());
+    if (reached != 0) {
+      next = reached + 1;
+      step = kFirstStep;
+    }
+    if (full) continue;
+    if (read.ok()) break;
+    next += step;
+    step = std::min(step * 2, uint64_t{1} << 40);
+  }
+  Lock lock(mu_);
+  if (!stream.ranges.empty()) {
+    stream.stored_to = std::max(stream.stored_to, stream.ranges.back().last);
+    stream.last = std::max(stream.last, stream.stored_to);
+  }
+  counters_["salvaged_rows"] += static_cast<int64_t>(rows);
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::outbox

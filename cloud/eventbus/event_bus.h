@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -22,6 +23,10 @@ struct Event {
   std::string data_json;
   EventId cause;                // event_id of the device event
   uint32_t ordinal = 0;         // which of the events of one cause and type
+
+  // The device event that caused it, for the view `effects`.
+  std::string queue, device_id, kind;
+  std::optional<uint64_t> boot, seq;   // nothing where the device does not number
 };
 
 // Fills the outbox table of the bus within a transaction. eventId = UUIDv5(cause, type, ordinal).
@@ -35,10 +40,18 @@ class Writer {
 class Publisher {
  public:
   virtual ~Publisher() = default;
-  // The envelope as one line of JSON. OK when the bus has it for good.
+  // The envelope as one line of JSON. OK: taken over, the relay does not give it again; an error: not taken at all.
   virtual absl::Status Publish(uint64_t position, const std::string& entity, const std::string& envelope_json) = 0;
+  // What was published so far is handed on, where it was gathered: consumers see it. Not yet durable.
+  virtual absl::Status Push() = 0;
   // Everything published so far is durable.
   virtual absl::Status Flush() = 0;
+
+  // What to note beside the position after Flush, so that Resume finds the place again. Its own words.
+  virtual std::string Mark() const = 0;
+  // Once, before the first Publish: what follows the mark was published by a run that ended before it could note it, and
+  // will be published again. Empty: nothing was ever noted.
+  virtual absl::Status Resume(const std::string& mark) = 0;
 };
 
 }  // namespace sluice::eventbus

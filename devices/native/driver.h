@@ -30,7 +30,8 @@ struct MqttSourceConfig {
 };
 
 // Subscribes to every event topic and hands events to the sink inside Paho's callback: the broker is answered when Accept
-// returned. A message that Accept answers with Unavailable is never acknowledged; the broker delivers it again.
+// returned. A message that Accept answers with Unavailable is not acknowledged: the connection is cut and the broker
+// delivers it again (devices/transport/mqtt.h says how).
 // Receipts go out at QoS 1; of a device that has one waiting, the new one takes its place (ranges are cumulative; refused
 // and ids are carried over).
 //

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -13,6 +14,7 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "base/strings.h"
+#include "devices/transport/shut_connections.h"
 #include "mqtt/async_client.h"
 
 namespace sluice::transport {
@@ -27,7 +29,7 @@ constexpr int kVersion311 = MQTTVERSION_3_1_1;
 constexpr auto kStable = std::chrono::seconds(10);
 // Paho answers a disconnect within the time it was given; this is for a Paho that does not.
 constexpr auto kDisconnectPatience = std::chrono::seconds(5);
-constexpr auto kAttemptPatience = std::chrono::seconds(2);
+constexpr size_t kMaxOutgoing = 4096;
 
 // What became of a request, as Paho's threads tell it.
 struct Outcome {
@@ -35,12 +37,21 @@ struct Outcome {
   int code = 0;
   int reason = 0;
   bool session_present = false;
+  std::string message;   // Paho's own words for a failure
 };
 
-std::string Describe(const Outcome& outcome) {
-  if (outcome.reason >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
-    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(outcome.reason));
-    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", outcome.reason, ")");
+// Paho puts an MQTT 5 reason now here, now there, and 255 where there is none.
+int ReasonOf(const Outcome& outcome) {
+  for (int reason : {outcome.reason, outcome.code}) {
+    if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR && reason != 255) return reason;
+  }
+  return 0;
+}
+
+std::string Describe(const Outcome& outcome, bool tls = false) {
+  if (ReasonOf(outcome) >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
+    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(ReasonOf(outcome)));
+    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", ReasonOf(outcome), ")");
   }
   // MQTT 3.1.1, section 3.2.2.3: return codes of CONNACK.
   switch (outcome.code) {
@@ -49,33 +60,41 @@ std::string Describe(const Outcome& outcome) {
     case 3: return "the broker refused: server unavailable";
     case 4: return "the broker refused: bad user name or password";
     case 5: return "the broker refused: not authorized";
-    case -1: return "no connection";
+    case -1:
+      return StrCat(outcome.message.empty() ? std::string("no connection") : outcome.message,
+                    tls ? "; or the certificates do not fit (see the broker's log)" : "");
     default: break;
   }
   const char* text = MQTTAsync_strerror(outcome.code);
   return StrCat(text != nullptr ? text : "unknown failure", " (", outcome.code, ")");
 }
 
+struct Outgoing {
+  std::string topic;
+  std::string payload;
+  int qos = 0;
+  bool retain = false;
+};
+
 // Everything that Paho's threads may touch. They hold it by shared_ptr, so that it outlives whatever they still call.
-struct Shared : public std::enable_shared_from_this<Shared> {
+struct Shared {
   MqttHandlers handlers;
+  MqttAddress address;
 
   mutable std::mutex mu;
   std::condition_variable changed;
   // Guarded by mu, which is never held while Paho is called: Paho calls us with its own lock held.
-  std::shared_ptr<mqtt::async_client> client;
   MqttStatus status;
   std::optional<Outcome> outcome;   // of the request that the keeper waits for
   uint64_t request = 0;             // its number; later answers to earlier requests are nobody's
   bool lost = false;
   std::string lost_why;
-  std::string tls_error;
   bool stopping = false;
-  bool closed = false;              // no connection is left: held handlers may return
-  int handling = 0;                 // handlers that run or are held
-  bool delivered = false;           // a message came through the present client
+  bool cut = false;                 // we cut this connection: nothing of it is taken any more
+  int handling = 0;                 // handlers that run
+  std::deque<Outgoing> outgoing;
   uint64_t generation = 0;          // of the client
-  int publishing = 0;               // publishes of this generation that were not answered yet
+  int publishing = 0;               // publishes of this generation that Paho has and did not answer
 
   void OnMessage(const mqtt::message& message, std::string_view topic);
   void OnLost(std::string why);
@@ -98,7 +117,17 @@ class Answer final : public mqtt::iaction_listener {
     Deliver(outcome);
   }
   void on_failure(const mqtt::token& token) override {
-    Deliver({.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())});
+    Outcome outcome{.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())};
+    if (token.get_type() == mqtt::token::Type::CONNECT) {
+      try {
+        token.get_connect_response();
+      } catch (const mqtt::exception& error) {
+        outcome.message = error.get_message();   // not to be had in any other way
+      } catch (const std::exception&) {
+        // Then without.
+      }
+    }
+    Deliver(outcome);
   }
 
  private:
@@ -120,6 +149,7 @@ class Published final : public mqtt::iaction_listener {
   Published(std::shared_ptr<Shared> shared, uint64_t generation) : shared_(std::move(shared)), generation_(generation) {}
   void on_success(const mqtt::token&) override { Done(); }
   void on_failure(const mqtt::token&) override { Done(); }
+  void on_given_up() { Done(); }
 
  private:
   void Done() {
@@ -156,26 +186,28 @@ void Shared::CallPublished() {
 }
 
 void Shared::OnMessage(const mqtt::message& message, std::string_view topic) {
-  bool hold = false;
+  bool take = false;
   {
     Lock lock(mu);
     ++handling;
-    delivered = true;
-    hold = stopping;
+    take = !stopping && !cut;
   }
-  if (!hold) {
+  if (take) {
     const mqtt::binary_ref& payload = message.get_payload_ref();
-    hold = handlers.on_message({.topic = topic,
+    take = handlers.on_message({.topic = topic,
                                 .payload = {payload.data(), payload.size()},
                                 .retained = message.is_retained(),
                                 .qos = message.get_qos(),
-                                .duplicate = message.is_duplicate()}) == MqttTaken::kNotTaken;
+                                .duplicate = message.is_duplicate()}) == MqttTaken::kTaken;
   }
+  // Paho sends the PUBACK as soon as we return, and cannot disconnect before: it holds the lock for that itself. So the
+  // PUBACK must find the socket shut; if the socket is not to be found, we return only when the process is over.
+  const bool shut = take || ShutConnectionsTo(address) > 0;
   Lock lock(mu);
-  // Paho sends the PUBACK as soon as we return, unless the connection is gone by then.
-  if (hold) changed.wait(lock, [this] { return closed; });
+  if (!take) cut = true;
   --handling;
   changed.notify_all();
+  if (!shut) changed.wait(lock, [] { return false; });
 }
 
 void Shared::OnLost(std::string why) {
@@ -187,26 +219,18 @@ void Shared::OnLost(std::string why) {
   changed.notify_all();
 }
 
-// Paho's receive thread touches the client once more after a handler returned, under a lock that we cannot wait for. A
-// client that delivered messages is therefore never destroyed but kept here, disconnected, until the process ends.
-void Retire(std::shared_ptr<mqtt::async_client> client) {
-  static std::mutex mu;
-  static auto* const retired = new std::vector<std::shared_ptr<mqtt::async_client>>();
-  Lock lock(mu);
-  retired->push_back(std::move(client));
-}
-
 class PahoClient final : public MqttClient {
  public:
   PahoClient(MqttOptions options, MqttHandlers handlers)
-      : options_(std::move(options)), shared_(std::make_shared<Shared>()), backoff_(options_.backoff, random_) {
+      : options_(std::move(options)), shared_(std::make_shared<Shared>()), address_(shared_->address),
+        backoff_(options_.backoff, random_) {
     shared_->handlers = std::move(handlers);
   }
   ~PahoClient() override { Stop(); }
 
   absl::Status Start() override {
     RETURN_IF_ERROR(CheckMqttOptions(options_));
-    address_ = *ParseMqttUrl(options_.url);
+    shared_->address = *ParseMqttUrl(options_.url);
     SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port));
     keeper_ = std::thread([this] { Keep(); });
     return absl::OkStatus();
@@ -221,29 +245,19 @@ class PahoClient final : public MqttClient {
     shared_->changed.notify_all();
     keeper_.join();
     Lock lock(shared_->mu);
-    // If Paho did not close the connection, a held handler stays held: better never answered than answered wrongly.
-    if (shared_->closed) shared_->changed.wait(lock, [this] { return shared_->handling == 0; });
+    shared_->changed.wait(lock, [this] { return shared_->handling == 0; });
   }
 
   absl::Status Publish(std::string_view topic, std::string_view payload, int qos, bool retain) override {
-    std::shared_ptr<mqtt::async_client> client;
-    uint64_t generation = 0;
     {
       Lock lock(shared_->mu);
-      if (shared_->status.state == State::kConnected && !shared_->stopping) client = shared_->client;
-      if (!client) return absl::UnavailableError("no connection to the broker");
-      generation = shared_->generation;
-      ++shared_->publishing;
+      if (shared_->status.state != State::kConnected || shared_->stopping) {
+        return absl::UnavailableError("no connection to the broker");
+      }
+      if (shared_->outgoing.size() >= kMaxOutgoing) return absl::ResourceExhaustedError("too much waits to be published");
+      shared_->outgoing.push_back({std::string(topic), std::string(payload), qos, retain});
     }
-    auto* listener = new Published(shared_, generation);
-    try {
-      client->publish(std::string(topic), payload.data(), payload.size(), qos, retain, nullptr, *listener);
-    } catch (const std::exception& error) {
-      delete listener;
-      Lock lock(shared_->mu);
-      if (shared_->generation == generation) --shared_->publishing;
-      return absl::UnavailableError(StrCat("publish: ", error.what()));
-    }
+    shared_->changed.notify_all();
     return absl::OkStatus();
   }
 
@@ -257,10 +271,11 @@ class PahoClient final : public MqttClient {
   void Keep() {
     int version = options_.version == MqttVersion::k311 ? kVersion311 : kVersion5;
     bool subscribed = false;   // in this life of the process; an older one may have known other filters
+    absl::Status trouble;
     while (!Stopping()) {
-      SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port));
+      SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port, trouble.ok() ? "" : "; before: ", MessageOf(trouble)));
       const absl::StatusOr<Outcome> connected = Connect(version);
-      absl::Status trouble = connected.status();
+      trouble = connected.status();
       if (connected.ok() && connected->ok) {
         if (!subscribed || !connected->session_present) trouble = Subscribe(version, connected->session_present);
         if (trouble.ok()) {
@@ -269,19 +284,17 @@ class PahoClient final : public MqttClient {
           trouble = StayConnected(version, connected->session_present);
         }
       } else if (connected.ok()) {
-        const std::string tls_error = TakeTlsError();
-        trouble = absl::UnavailableError(StrCat(Describe(*connected), tls_error.empty() ? "" : ": ", tls_error));
+        trouble = absl::UnavailableError(Describe(*connected, address_.tls));
         if (options_.version == MqttVersion::kAuto) version = NextVersion(version, *connected);
       }
       if (Stopping()) break;
       Disconnect();
       WaitAfter(trouble);
     }
-    const bool gone = Disconnect();
+    Disconnect();
     DropClient();
     {
       Lock lock(shared_->mu);
-      shared_->closed = gone;
       shared_->status.state = State::kClosed;
       shared_->status.detail = "stopped";
     }
@@ -289,16 +302,12 @@ class PahoClient final : public MqttClient {
   }
 
   void DropClient() {
-    bool delivered = false;
     int given_up = 0;
     {
       Lock lock(shared_->mu);
-      delivered = std::exchange(shared_->delivered, false);
       given_up = std::exchange(shared_->publishing, 0);
       ++shared_->generation;
-      shared_->client.reset();
     }
-    if (delivered) Retire(client_);
     client_.reset();
     unanswered_ = false;
     for (; given_up > 0; --given_up) shared_->CallPublished();
@@ -307,15 +316,15 @@ class PahoClient final : public MqttClient {
   // A 3.1.1 broker answers a version 5 CONNECT with return code 1, a 5 broker that will not with 0x84, and some close the
   // connection without a word, which looks like any failure: so the versions take turns until one was proven.
   int NextVersion(int version, const Outcome& outcome) {
-    const bool refused = outcome.code == 1 || outcome.reason == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
+    const bool refused = outcome.code == 1 || ReasonOf(outcome) == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
     if (!refused && proven_version_ != 0) return proven_version_;
     return version == kVersion5 ? kVersion311 : kVersion5;
   }
 
-  std::shared_ptr<mqtt::async_client> NewClient(int version) {
+  std::unique_ptr<mqtt::async_client> NewClient(int version) {
     mqtt::create_options create(version);
     const std::string host = address_.host.find(':') == std::string::npos ? address_.host : StrCat("[", address_.host, "]");
-    auto client = std::make_shared<mqtt::async_client>(StrCat(address_.tls ? "ssl://" : "tcp://", host, ":", address_.port),
+    auto client = std::make_unique<mqtt::async_client>(StrCat(address_.tls ? "ssl://" : "tcp://", host, ":", address_.port),
                                                        options_.client_id, create, nullptr);
     // Before the connection, or what the broker sends at once would go nowhere.
     std::weak_ptr<Shared> weak = shared_;
@@ -363,13 +372,7 @@ class PahoClient final : public MqttClient {
       ssl.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);   // the least
       ssl.set_enable_server_cert_auth(true);
       ssl.set_verify(true);                            // the name too
-      std::weak_ptr<Shared> weak = shared_;
-      ssl.set_error_handler([weak](const std::string& text) {
-        if (auto shared = weak.lock()) {
-          Lock lock(shared->mu);
-          if (shared->tls_error.empty()) shared->tls_error = text;
-        }
-      });
+      // No set_error_handler: Paho keeps a pointer to the copy of these options that connect() destroys.
       connect.set_ssl(ssl);
     }
     return absl::OkStatus();
@@ -386,10 +389,9 @@ class PahoClient final : public MqttClient {
       }
       {
         Lock lock(shared_->mu);
-        shared_->client = client_;
         shared_->lost = false;
+        shared_->cut = false;
         shared_->lost_why.clear();
-        shared_->tls_error.clear();
       }
       // The connect_options are copied on the way in.
       absl::StatusOr<Outcome> outcome = Ask([&](Answer& answer) { client_->connect(connect, nullptr, answer); },
@@ -438,14 +440,36 @@ class PahoClient final : public MqttClient {
       shared_->handlers.on_connected();
       lock.lock();
     }
-    shared_->changed.wait(lock, [this] { return shared_->lost || shared_->stopping; });
+    while (!shared_->lost && !shared_->stopping) {
+      if (shared_->outgoing.empty()) {
+        shared_->changed.wait(lock);
+        continue;
+      }
+      const Outgoing message = std::move(shared_->outgoing.front());
+      shared_->outgoing.pop_front();
+      ++shared_->publishing;
+      lock.unlock();
+      Send(message);
+      lock.lock();
+    }
     if (std::chrono::steady_clock::now() - since > kStable) backoff_.Reset();
     return absl::UnavailableError(shared_->lost_why.empty() ? "connection lost" : shared_->lost_why);
   }
 
+  // On the keeper's thread, as Paho makes a publish wait for a message handler that is running.
+  void Send(const Outgoing& message) {
+    auto* listener = new Published(shared_, shared_->generation);   // only this thread changes the generation
+    try {
+      client_->publish(message.topic, message.payload.data(), message.payload.size(), message.qos, message.retain, nullptr,
+                       *listener);
+    } catch (const std::exception&) {
+      listener->on_given_up();
+    }
+  }
+
   // Starts a request and waits for its answer, the loss of the connection or the time.
   template <typename Begin>
-  absl::StatusOr<Outcome> Ask(Begin begin, std::chrono::steady_clock::duration patience) {
+  absl::StatusOr<Outcome> Ask(Begin begin, std::chrono::steady_clock::duration patience, bool to_the_end = false) {
     uint64_t request = 0;
     {
       Lock lock(shared_->mu);
@@ -460,42 +484,23 @@ class PahoClient final : public MqttClient {
       throw;
     }
     Lock lock(shared_->mu);
-    shared_->changed.wait_for(lock, patience, [this] { return shared_->outcome || shared_->lost || shared_->stopping; });
+    shared_->changed.wait_for(lock, patience, [this, to_the_end] {
+      return shared_->outcome || (!to_the_end && (shared_->lost || shared_->stopping));
+    });
     if (shared_->outcome) return *shared_->outcome;
     if (shared_->lost) return absl::UnavailableError(shared_->lost_why);
     if (shared_->stopping) return absl::CancelledError("stopping");
     return absl::DeadlineExceededError("no answer from the broker");
   }
 
-  // Whether no connection is left, so that nothing can be acknowledged any more.
-  bool Disconnect() {
-    if (!client_) return true;
-    if (unanswered_) {
-      // Paho cannot take a connection attempt back; most are answered at once.
-      Lock lock(shared_->mu);
-      shared_->changed.wait_for(lock, kAttemptPatience, [this] { return shared_->outcome.has_value(); });
-      if (!shared_->outcome) return !shared_->delivered;   // then the client is destroyed, and the attempt with it
-      unanswered_ = false;
-    }
-    if (!client_->is_connected()) return true;
-    uint64_t request = 0;
-    {
-      Lock lock(shared_->mu);
-      request = ++shared_->request;
-      shared_->outcome.reset();
-    }
-    auto* answer = new Answer(shared_, request);
+  void Disconnect() {
+    if (!client_ || unanswered_ || !client_->is_connected()) return;   // an unanswered attempt ends with its client
+    // 100 ms for receipts that are on their way.
     try {
-      // 100 ms for receipts that are on their way.
-      client_->disconnect(100, nullptr, *answer);
+      Ask([&](Answer& answer) { client_->disconnect(100, nullptr, answer); }, kDisconnectPatience, true).status().IgnoreError();
     } catch (const std::exception&) {
-      delete answer;
-      return !client_->is_connected();
+      // Lost meanwhile.
     }
-    Lock lock(shared_->mu);
-    shared_->changed.wait_for(lock, kDisconnectPatience, [this] { return shared_->outcome.has_value(); });
-    lock.unlock();
-    return !client_->is_connected();
   }
 
   void WaitAfter(const absl::Status& trouble) {
@@ -516,19 +521,15 @@ class PahoClient final : public MqttClient {
     shared_->status.state = state;
     shared_->status.detail = std::move(detail);
   }
-  std::string TakeTlsError() {
-    Lock lock(shared_->mu);
-    return std::exchange(shared_->tls_error, {});
-  }
 
   const MqttOptions options_;
   const std::shared_ptr<Shared> shared_;
   SystemRandom random_;
   std::thread keeper_;
   // The keeper's own.
-  MqttAddress address_;
+  MqttAddress& address_;
   Backoff backoff_;
-  std::shared_ptr<mqtt::async_client> client_;
+  std::unique_ptr<mqtt::async_client> client_;
   int client_version_ = 0;
   int proven_version_ = 0;
   bool unanswered_ = false;   // a connection attempt whose end we do not know

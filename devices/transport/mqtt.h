@@ -1,10 +1,11 @@
 // One persistent MQTT session, kept alive for ever.
 //
-// Acknowledgement: at QoS 1 the PUBACK of a message leaves only after the handler returned (Paho 1.3.12, MQTT 5 and 3.1.1),
-// so whoever has written the message before returning loses none to kill -9. There is no negative acknowledgement: a
-// handler that answers kNotTaken is held back until Stop has closed the connection, so that no PUBACK is ever sent and
-// the broker delivers the message again in the next connection of the session. All sessions of a process share Paho's one
-// receive thread: a handler that blocks holds up the others' messages too, but not Publish.
+// Acknowledgement (Paho C 1.3.12, MQTT 5 and 3.1.1): at QoS 1 the PUBACK of a message leaves only after the handler
+// returned, so whoever has written the message before returning loses none to kill -9. There is no negative
+// acknowledgement, and as Paho holds its lock from the handler's call until the PUBACK is out, it cannot disconnect in
+// between either. So when a handler answers kNotTaken the socket is shut down under Paho's feet: the PUBACK fails, the
+// connection counts as lost, and the broker delivers the message again in the next connection of the session.
+// All sessions of a process share Paho's one receive thread and that lock: a handler that blocks holds up the others too.
 #pragma once
 
 #include <cstdint>
@@ -54,11 +55,12 @@ struct MqttMessage {
 enum class MqttTaken { kTaken, kNotTaken };
 
 struct MqttHandlers {
-  // On Paho's receive thread. Must not throw and not wait for a publish. After kNotTaken nothing more comes.
+  // On Paho's receive thread. Must not throw. kNotTaken: nothing more of this connection comes, everything from this
+  // message on comes again in the next one.
   std::function<MqttTaken(const MqttMessage&)> on_message;
   // Connected and subscribed, each time anew. On the client's own thread.
   std::function<void()> on_connected;
-  // A QoS 1 publish was acknowledged or given up. On a thread of Paho; may publish.
+  // A publish that was taken is acknowledged (QoS 1), sent (0) or given up. May publish.
   std::function<void()> on_published;
 };
 
@@ -78,10 +80,9 @@ class MqttClient {
   virtual ~MqttClient() = default;
   // InvalidArgument for options that can never work; afterwards it connects, and again after every loss, with backoff.
   virtual absl::Status Start() = 0;
-  // Closes the connection, then lets go of a handler that answered kNotTaken. Waits for a handler that is running.
-  // No handler is called after it returned.
+  // Closes the connection. Waits for a handler that is running. No handler is called after it returned.
   virtual void Stop() = 0;
-  // Hands the message over without waiting for the network. Unavailable without a connection.
+  // Hands the message over and waits for nothing. Unavailable without a connection, ResourceExhausted while 4096 wait.
   virtual absl::Status Publish(std::string_view topic, std::string_view payload, int qos, bool retain) = 0;
   virtual MqttStatus status() const = 0;
 };

@@ -4,11 +4,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <utility>
 
 #include "absl/status/statusor.h"
 #include "base/item.h"
-#include "gateway/control/feed.h"
 #include "sluice/control/v1/control.pb.h"
 
 namespace sluice::control {
@@ -22,7 +20,7 @@ class Stream {
   virtual std::optional<Message> Next() = 0;
 };
 
-// Called from any thread, possibly under a lock of the daemon: returns at once, never calls back.
+// Called from any thread, also under a lock of the caller: returns at once and never calls back.
 using Wake = std::function<void()>;
 
 // All methods are called from several threads of the service at once and should return within a second.
@@ -39,32 +37,10 @@ class ControlSource {
   virtual v1::SyncNowResponse SyncNow() = 0;
 
   // Begins with the newest request.last() messages that are remembered (of request.device_id(), if set), then goes on
-  // with new ones. The service ends the stream itself when request.follow() is false.
+  // with new ones; what a slow client missed is in the next message's `dropped`. The service ends the stream itself when
+  // request.follow() is false. RingWatcher (ring_watcher.h) makes such streams of a ring.
   virtual std::unique_ptr<Stream<v1::TailedEvent>> Tail(const v1::TailRequest& request, Wake wake) = 0;
   virtual std::unique_ptr<Stream<v1::RejectedMessage>> TailRejected(const v1::TailRequest& request, Wake wake) = 0;
 };
-
-// A Stream over a Feed: `render` makes the message of an entry, only for entries that are really sent.
-template <typename Message, typename Entry, typename Render>
-std::unique_ptr<Stream<Message>> MakeFeedStream(Feed<Entry>& feed, size_t last, Wake wake,
-                                                typename Feed<Entry>::Filter filter, Render render) {
-  class FeedStream final : public Stream<Message> {
-   public:
-    FeedStream(std::unique_ptr<typename Feed<Entry>::Reader> reader, Render render)
-        : reader_(std::move(reader)), render_(std::move(render)) {}
-    std::optional<Message> Next() override {
-      auto taken = reader_->Next();
-      if (!taken) return std::nullopt;
-      Message message = render_(taken->entry);
-      message.set_dropped(taken->dropped);
-      return message;
-    }
-
-   private:
-    std::unique_ptr<typename Feed<Entry>::Reader> reader_;
-    Render render_;
-  };
-  return std::make_unique<FeedStream>(feed.Open(last, std::move(wake), std::move(filter)), std::move(render));
-}
 
 }  // namespace sluice::control

@@ -12,6 +12,7 @@
 #include "gateway/ctl/sync_command.h"
 #include "gateway/ctl/tail_command.h"
 #include "gateway/ctl/trace_command.h"
+#include "gateway/ctl/watch_command.h"
 
 namespace sluice::ctl {
 namespace {
@@ -62,6 +63,18 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   CLI::App* sync = app.add_subcommand("sync", "delivery to the cloud")->require_subcommand(1);
   sync->fallthrough();
   sync->add_subcommand("now", "links that wait for a retry try at once")->callback([&] { run = RunSyncNow; });
+
+  WatchOptions watch_options;
+  double interval_s = 1;
+  CLI::App* watch = app.add_subcommand("watch", "a live screen: queues, rates, links, warnings, the last events");
+  watch->add_option("--interval", interval_s, "seconds between redraws")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  watch->add_option("--count", watch_options.count, "end after N redraws (default: Ctrl-C ends it)");
+  watch->callback([&] {
+    watch_options.interval_ms = static_cast<int64_t>(interval_s * 1000);
+    run = [&](const Session& session) { return RunWatch(session, watch_options); };
+  });
 
   AddCloudCommands(app, run);
 

@@ -75,10 +75,10 @@ void EncodeRecord(RecordHeader header, std::string_view bytes, std::string* out)
   at[32] = static_cast<char>(header.queue);
   at[33] = static_cast<char>(header.type);
   at[34] = static_cast<char>(header.flags);
-  at[35] = 0;
-  Put(header.number, at + 36);
-  std::memcpy(at + 44, header.id.bytes.data(), 16);
-  Put(header.accepted_ms, at + 60);
+  Put(header.skipped, at + 35);
+  Put(header.number, at + 37);
+  std::memcpy(at + 45, header.id.bytes.data(), 16);
+  Put(header.accepted_ms, at + 61);
   out->append(bytes);
   at = out->data() + begin;
   Put(Crc32c({at + 4, kHeaderBytes - 4 + bytes.size()}), at);
@@ -94,9 +94,10 @@ RecordHeader DecodeHeader(std::string_view data) {
   header.queue = static_cast<uint8_t>(at[32]);
   header.type = static_cast<RecordType>(at[33]);
   header.flags = static_cast<uint8_t>(at[34]);
-  header.number = Get<uint64_t>(at + 36);
-  header.id = *Id128::FromBytes(data.substr(44, 16));
-  header.accepted_ms = Get<int64_t>(at + 60);
+  header.skipped = Get<uint16_t>(at + 35);
+  header.number = Get<uint64_t>(at + 37);
+  header.id = *Id128::FromBytes(data.substr(45, 16));
+  header.accepted_ms = Get<int64_t>(at + 61);
   return header;
 }
 

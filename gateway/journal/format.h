@@ -12,7 +12,7 @@
 namespace sluice::journal {
 
 inline constexpr size_t kBlockBytes = 4096;
-inline constexpr size_t kHeaderBytes = 68;
+inline constexpr size_t kHeaderBytes = 69;
 // Two blocks for the segment's head, written in turn; records begin behind them.
 inline constexpr uint64_t kFirstRecordOffset = 2 * kBlockBytes;
 inline constexpr uint32_t kFormatVersion = 1;
@@ -23,7 +23,6 @@ enum class RecordType : uint8_t { kSegment = 1, kRecord = 2, kClose = 3 };
 
 // Bits of `flags`.
 inline constexpr uint8_t kSealed = 1;
-inline constexpr uint8_t kAfterSync = 2;   // may follow unwritten bytes at the end of the block before
 
 struct RecordHeader {
   uint32_t crc = 0;      // filled by EncodeRecord
@@ -33,6 +32,7 @@ struct RecordHeader {
   uint8_t queue = 0;     // 0 in segment heads and close records
   RecordType type = RecordType::kRecord;
   uint8_t flags = 0;
+  uint16_t skipped = 0;  // after a sync: how many bytes of the block before were left unwritten
   uint64_t number = 0;
   EventId id;
   int64_t accepted_ms = 0;

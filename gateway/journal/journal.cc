@@ -73,7 +73,7 @@ absl::StatusOr<uint64_t> JournalImpl::Append(NewRecord record, Completion done) 
   header.number = stream.next;
   header.id = record.id;
   header.accepted_ms = record.accepted_ms;
-  if (after_sync_) header.flags |= kAfterSync;
+  header.skipped = skipped_;
   const size_t begin = tail_bytes_.size();
   if (sealed) {
     header.flags |= kSealed;
@@ -101,7 +101,7 @@ absl::StatusOr<uint64_t> JournalImpl::Append(NewRecord record, Completion done) 
   const int64_t now = clock_.MonotonicUs();
   if (begin == 0) unsynced_since_us_ = now;
   torn_ = false;
-  after_sync_ = false;
+  skipped_ = 0;
   current_->index.Add(record.queue, header.number, current_->end);
   current_->end += frame.size();
   stream.next = header.number + 1;

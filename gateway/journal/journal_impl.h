@@ -94,6 +94,7 @@ class JournalImpl final : public Journal {
   absl::Status WriteOrphans(Lock& lock);
   void CallTail(Lock& lock, bool segment_change);
   void CloseCleanly(Lock& lock);
+  void NewBlock(Segment& segment);
   void Complete(Lock& lock);
 
   bool Releasable(const Segment& segment) const;
@@ -123,7 +124,7 @@ class JournalImpl final : public Journal {
   std::shared_ptr<Segment> current_;    // null until one could be begun
   uint64_t next_segment_ = 1;
   uint64_t next_slot_ = 1;
-  bool after_sync_ = false;             // the next record is the first of a block
+  uint16_t skipped_ = 0;                // unwritten bytes before current_->end, left by the last sync
   bool torn_ = false;                   // bytes of a write that failed lie at current_->end
   uint64_t seal_counter_ = 0;
   std::string tail_bytes_;              // frames written since the last sync began

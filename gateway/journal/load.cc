@@ -99,6 +99,7 @@ absl::Status JournalImpl::LoadSegment(const std::string& name, uint64_t slot) {
   if (segment->size < kFirstRecordOffset + kBlockBytes) {
     return SetAside(name, "bad", absl::DataLossError(StrCat("only ", segment->size, " bytes")));
   }
+  const uint64_t file_size = segment->size;   // a truncated one is read to its end
   segment->size = segment->size / kBlockBytes * kBlockBytes;
   if (!head.ok()) {
     segments_.push_back(std::move(segment));
@@ -107,7 +108,7 @@ absl::Status JournalImpl::LoadSegment(const std::string& name, uint64_t slot) {
   segment->head = head->head;
   segment->head_block = head->block;
   const ScanEnd end = ScanSegment(*segment->file, segment->head.segment, segment->head.epoch.id, kFirstRecordOffset,
-                                  segment->size, [&](const RecordHeader& header, std::string_view, uint64_t offset) {
+                                  file_size, [&](const RecordHeader& header, std::string_view, uint64_t offset) {
                                     const auto queue = QueueFromNumber(header.queue);
                                     if (header.type == RecordType::kRecord && queue) {
                                       segment->index.Add(*queue, header.number, offset);

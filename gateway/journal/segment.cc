@@ -63,7 +63,7 @@ ScanEnd ScanSegment(const File& file, uint64_t segment, const EpochId& epoch, ui
   ScanEnd end;
   end.offset = from;
   Window window(file, to);
-  bool skipped = false;
+  uint64_t skipped = 0;
   uint64_t offset = from;
   for (;;) {
     absl::StatusOr<std::string_view> data = window.At(offset, kHeaderBytes);
@@ -76,13 +76,14 @@ ScanEnd ScanSegment(const File& file, uint64_t segment, const EpochId& epoch, ui
     if (data->size() < kHeaderBytes || header.segment != segment || header.epoch != epoch) {
       // Not written in this segment's present life. After a sync the writer went on in the next block.
       const uint64_t next = AlignUp(offset);
-      if (skipped || next == offset || next >= to) return end;
+      if (skipped > 0 || next == offset || next >= to) return end;
+      skipped = next - offset;
       offset = next;
-      skipped = true;
       continue;
     }
-    if (skipped && (header.flags & kAfterSync) == 0) {
-      end.status = Bad(segment, offset, "a record behind unwritten bytes");
+    if (header.skipped != skipped) {
+      // Something stood before it that is gone, or a payload plays at being a record.
+      end.status = Bad(segment, offset, "a record that does not join the one before");
       return end;
     }
     if (header.length > to - offset - kHeaderBytes) {
@@ -101,7 +102,7 @@ ScanEnd ScanSegment(const File& file, uint64_t segment, const EpochId& epoch, ui
     }
     const uint64_t at = offset;
     offset += size;
-    skipped = false;
+    skipped = 0;
     end.offset = offset;
     end.closed = header.type == RecordType::kClose;
     if (!visit(header, data->substr(kHeaderBytes, header.length), at)) return end;

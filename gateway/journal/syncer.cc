@@ -83,6 +83,11 @@ void JournalImpl::Complete(Lock& lock) {
   lock.lock();
 }
 
+void JournalImpl::NewBlock(Segment& segment) {
+  skipped_ = static_cast<uint16_t>(AlignUp(segment.end) - segment.end);
+  segment.end += skipped_;
+}
+
 void JournalImpl::SyncCurrent(Lock& lock) {
   const std::shared_ptr<Segment> segment = current_;
   syncing_.swap(tail_bytes_);
@@ -90,8 +95,7 @@ void JournalImpl::SyncCurrent(Lock& lock) {
   std::array<uint64_t, kQueueCount> written;
   for (size_t i = 0; i < kQueueCount; ++i) written[i] = streams_[i].next - 1;
   // What is appended from now on must not share a block with what this sync makes safe.
-  segment->end = AlignUp(segment->end);
-  after_sync_ = true;
+  NewBlock(*segment);
   lock.unlock();
   FAIL_POINT("journal.before_sync");
   const int64_t began = clock_.MonotonicUs();
@@ -175,7 +179,7 @@ absl::Status JournalImpl::WriteOrphans(Lock& lock) {
     const Progress& progress = (*mine_)[QueueIndex(queue)];
     if (header.number <= std::max(progress.acked_to, progress.released_to)) continue;
     header.segment = current_->head.segment;
-    header.flags &= static_cast<uint8_t>(~kAfterSync);
+    header.skipped = 0;
     current_->index.Add(queue, header.number, current_->end + again.size());
     EncodeRecord(header, bytes, &again);
   }
@@ -188,8 +192,8 @@ absl::Status JournalImpl::WriteOrphans(Lock& lock) {
   lock.lock();
   if (status.ok()) {
     ++figures_.syncs;
-    segment->end = AlignUp(segment->end + again.size());
-    after_sync_ = true;
+    segment->end += again.size();
+    NewBlock(*segment);
   }
   return status;
 }
@@ -292,7 +296,7 @@ absl::Status JournalImpl::BeginSegment(Lock& lock) {
   current_ = chosen;
   ++next_segment_;
   ++figures_.segment_changes;
-  after_sync_ = false;
+  skipped_ = 0;
   torn_ = false;
   return absl::OkStatus();
 }
@@ -323,7 +327,7 @@ void JournalImpl::CloseCleanly(Lock& lock) {
   header.segment = current_->head.segment;
   header.epoch = epoch_.id;
   header.type = RecordType::kClose;
-  header.flags = kAfterSync;
+  header.skipped = skipped_;
   EncodeRecord(header, "", &record);
   if (current_->end + record.size() > current_->size) return;
   const absl::StatusOr<size_t> written = current_->file->WriteAt(current_->end, record);

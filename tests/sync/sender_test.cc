@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <deque>
+
 #include "tests/sync/model_outbox.h"
 
 namespace sluice::sync {
@@ -151,7 +153,37 @@ TEST_F(SenderTest, SendsAtOnceWhenNothingIsInFlightAndPacesOtherwise) {
   Append(1);
   EXPECT_FALSE(Next());
   ASSERT_TRUE(Ack(5).ok());
+  EXPECT_FALSE(Next()) << "a fast cloud is no reason for a frame per event";
+  now_ += options_.pace_min_us;
   EXPECT_EQ(NextBatch(), std::pair(uint64_t{6}, uint64_t{6}));
+  ASSERT_TRUE(Ack(6).ok());
+  now_ += kSecond;
+  Append(1);
+  EXPECT_EQ(NextBatch(), std::pair(uint64_t{7}, uint64_t{7})) << "at once";
+}
+
+// A cloud that needs 5 ms for each batch, however small, and an event every millisecond.
+TEST_F(SenderTest, SendsLessOftenWhereBatchesQueueUpInTheCloud) {
+  Stream();
+  std::deque<uint64_t> cloud;
+  int64_t free_at = now_;
+  size_t longest = 0;
+  for (int step = 0; step < 40'000; ++step) {
+    now_ += 250;
+    if (step % 4 == 0) Append(1);
+    if (const auto batch = NextBatch(); batch.first != 0) {
+      if (cloud.empty()) free_at = now_ + 5'000;
+      cloud.push_back(batch.second);
+    }
+    if (!cloud.empty() && now_ >= free_at) {
+      ASSERT_TRUE(Ack(cloud.front()).ok());
+      cloud.pop_front();
+      free_at = now_ + 5'000;
+    }
+    if (step > 20'000) longest = std::max(longest, cloud.size());
+  }
+  EXPECT_LE(longest, 6u) << "without it: hundreds";
+  EXPECT_LE(sender_->figures().ack_time_us, 20'000);
 }
 
 TEST_F(SenderTest, KeepsManyFullBatchesInFlightWithinTheCredit) {
@@ -250,6 +282,7 @@ TEST_F(SenderTest, GivesUpAfterRefusalsWithoutProgress) {
   Stream();
   for (int i = 0; i < options_.max_refusals_in_a_row; ++i) {
     EXPECT_EQ(NextBatch().first, 1u);
+    now_ += options_.pace_min_us;
     ASSERT_TRUE(Refuse(outbox_.running().id, 1).ok());
   }
   EXPECT_EQ(NextBatch().first, 1u);

@@ -138,7 +138,7 @@ TEST_F(ControlServerTest, ASlowClientMissesTheOldestAndIsTold) {
   auto reader = stub_->Tail(&context, request);
   v1::TailedEvent event;
   ASSERT_TRUE(reader->Read(&event));
-  // Far more than gRPC's flow-control window and the feed's 64 entries hold together.
+  // Far more than gRPC's flow-control window and the ring's 64 entries hold together.
   constexpr uint64_t kLast = 600;
   for (uint64_t i = 2; i <= kLast; ++i) source_.Publish(i, "vm-0001", 64 << 10);
   uint64_t dropped = 0, before = 1;
@@ -158,7 +158,7 @@ TEST_F(ControlServerTest, RejectedMessagesAreTailedToo) {
   v1::RejectedMessage message;
   message.set_reason("unknown member 'prize'");
   message.set_head(std::string("\x00\xff{", 3));
-  source_.rejected.Publish(message, 100);
+  source_.rejected.Add(message);
   grpc::ClientContext context;
   Bound(context);
   v1::TailRequest request;

@@ -1,15 +1,65 @@
 // A daemon of the imagination, for tests of the control service and of sluicectl.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "gateway/control/control_source.h"
+#include "gateway/control/ring_watcher.h"
 
 namespace sluice::control {
+
+// What RingWatcher needs of a ring, as plainly as can be.
+template <typename Entry>
+class TestRing {
+ public:
+  struct Positioned {
+    uint64_t position = 0;
+    Entry entry;
+  };
+
+  explicit TestRing(size_t capacity) : capacity_(capacity) {}
+
+  void Add(Entry entry) {
+    const std::lock_guard lock(mutex_);
+    entries_.push_back({++newest_, std::move(entry)});
+    if (entries_.size() > capacity_) entries_.pop_front();
+    added_.notify_all();
+  }
+  uint64_t newest() const {
+    const std::lock_guard lock(mutex_);
+    return newest_;
+  }
+  std::vector<Positioned> ReadAfter(uint64_t position, size_t max) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<Positioned> out;
+    for (const Positioned& entry : entries_) {
+      if (entry.position > position && out.size() < max) out.push_back(entry);
+    }
+    return out;
+  }
+  bool WaitPast(uint64_t position, int64_t timeout_ms) const {
+    std::unique_lock lock(mutex_);
+    return added_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [&] { return newest_ > position; });
+  }
+
+ private:
+  const size_t capacity_;
+  mutable std::mutex mutex_;
+  mutable std::condition_variable added_;
+  std::deque<Positioned> entries_;
+  uint64_t newest_ = 0;
+};
 
 class FakeControlSource final : public ControlSource {
  public:
@@ -82,15 +132,16 @@ class FakeControlSource final : public ControlSource {
   }
   std::unique_ptr<Stream<v1::TailedEvent>> Tail(const v1::TailRequest& request, Wake wake) override {
     ++tails;
-    return MakeFeedStream<v1::TailedEvent>(events, request.last(), std::move(wake),
-                                           [device = request.device_id()](const v1::TailedEvent& event) {
-                                             return device.empty() || event.device_id() == device;
-                                           },
-                                           [](const v1::TailedEvent& event) { return event; });
+    return event_watcher_.Open<v1::TailedEvent>(
+        request.last(), std::move(wake),
+        [device = request.device_id()](const v1::TailedEvent& event) -> std::optional<v1::TailedEvent> {
+          if (!device.empty() && event.device_id() != device) return std::nullopt;
+          return event;
+        });
   }
   std::unique_ptr<Stream<v1::RejectedMessage>> TailRejected(const v1::TailRequest& request, Wake wake) override {
-    return MakeFeedStream<v1::RejectedMessage>(rejected, request.last(), std::move(wake), nullptr,
-                                               [](const v1::RejectedMessage& message) { return message; });
+    return rejected_watcher_.Open<v1::RejectedMessage>(
+        request.last(), std::move(wake), [](const v1::RejectedMessage& message) { return std::optional(message); });
   }
 
   void Publish(uint64_t number, const std::string& device = "vm-0001", size_t padding = 0) {
@@ -104,15 +155,19 @@ class FakeControlSource final : public ControlSource {
     event.set_summary(R"({"product":"cola","quantity":1})" + std::string(padding, ' '));
     event.set_boot(3);
     event.set_seq(number);
-    events.Publish(event, event.summary().size());
+    events.Add(std::move(event));
   }
 
   const EventId known = *EventId::Parse("01890a5d-ac96-774b-bcce-b302099a8057");
   v1::GetStatusResponse status;
   v1::ListDevicesResponse devices;
-  Feed<v1::TailedEvent> events{{.entries = 64, .bytes = 64 << 20}};
-  Feed<v1::RejectedMessage> rejected{{.entries = 64, .bytes = 1 << 20}};
+  TestRing<v1::TailedEvent> events{64};
+  TestRing<v1::RejectedMessage> rejected{64};
   std::atomic<int> syncs{0}, tails{0};
+
+ private:
+  RingWatcher<TestRing<v1::TailedEvent>> event_watcher_{events};
+  RingWatcher<TestRing<v1::RejectedMessage>> rejected_watcher_{rejected};
 };
 
 }  // namespace sluice::control

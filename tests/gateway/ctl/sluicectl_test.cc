@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -142,7 +143,7 @@ TEST_F(SluicectlTest, RejectedMessagesCannotCommandTheTerminal) {
   message.set_reason("unknown member 'pr\x1b]0;owned\x07ice'");
   message.set_head(std::string("\x1b[31m\0\xff{}\n", 10));
   message.set_size(9);
-  source_.rejected.Publish(message, 100);
+  source_.rejected.Add(message);
   StartServer();
   const auto text = Run({"tail", "--rejected", "--no-follow"});
   EXPECT_EQ(text.exit_code, 0);
@@ -172,6 +173,45 @@ TEST_F(SluicectlTest, SyncNowReachesTheDaemon) {
   StartServer();
   EXPECT_EQ(Run({"sync", "now"}).exit_code, 0);
   EXPECT_EQ(source_.syncs, 1);
+}
+
+TEST_F(SluicectlTest, WatchWritesLinesWhereThereIsNoTerminal) {
+  StartServer();
+  source_.Publish(1);
+  Program watch(Command({"watch", "--interval", "0.1"}));
+  std::string line;
+  bool event = false, queues = false;
+  while (!event || !queues) {
+    ASSERT_TRUE(watch.ReadLine(line));
+    event |= line.find("inventory#1") != std::string::npos;
+    queues |= line.find("shop-bulk streaming") != std::string::npos;
+  }
+  watch.Signal(SIGINT);
+  EXPECT_EQ(watch.Wait().exit_code, 0);
+
+  std::istringstream lines(Run({"watch", "--json", "--interval", "0.1", "--count", "2"}).out);
+  ASSERT_TRUE(std::getline(lines, line));
+  ASSERT_TRUE(std::getline(lines, line));
+  EXPECT_EQ(json::parse(line)["rates"]["inventory"]["acknowledged_per_second"], 0);
+  EXPECT_FALSE(std::getline(lines, line));
+}
+
+TEST_F(SluicectlTest, WatchWaitsForADaemonThatWentAway) {
+  StartServer();
+  Program watch(Command({"watch", "--interval", "0.1"}));
+  std::string line;
+  const auto read_until = [&](const std::string& text) {
+    do {
+      ASSERT_TRUE(watch.ReadLine(line)) << "looking for " << text;
+    } while (line.find(text) == std::string::npos);
+  };
+  read_until("streaming");
+  server_->Stop();
+  read_until("no such file");
+  StartServer();
+  read_until("streaming");
+  watch.Signal(SIGTERM);
+  EXPECT_EQ(watch.Wait().exit_code, 0);
 }
 
 TEST_F(SluicectlTest, WrongUsageIsTwo) {

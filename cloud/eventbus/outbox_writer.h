@@ -1,0 +1,31 @@
+// The Writer over table bus_outbox: an event becomes its envelope here, once and for good.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cloud/eventbus/event_bus.h"
+#include "cloud/store/migration.h"
+
+namespace sluice::eventbus {
+
+// Tables bus_outbox and bus_relay, view last_position.
+store::Component Schema();
+
+// The envelope of the ERP as one line of JSON. Pure.
+void AppendEnvelope(std::string& out, std::string_view source, const Event& event);
+
+// Within the store's Write only, so for one thread at a time.
+class OutboxWriter final : public Writer {
+ public:
+  // `source`: shop-service, inventory-service, attendance-service.
+  explicit OutboxWriter(std::string source) : source_(std::move(source)) {}
+  absl::Status Write(store::Transaction& transaction, const Event& event) override;
+
+ private:
+  const std::string source_;
+  std::string envelope_;   // keeps its capacity
+  std::string cause_;
+};
+
+}  // namespace sluice::eventbus

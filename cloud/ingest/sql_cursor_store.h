@@ -1,0 +1,112 @@
+// The CursorStore over the service's database: a batch takes effect in one transaction with its cursor (delivery rule R8).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "cloud/eventbus/event_bus.h"
+#include "cloud/ingest/apply.h"
+#include "cloud/ingest/cursor_store.h"
+#include "cloud/store/store.h"
+
+namespace sluice::ingest {
+
+store::Component Schema();
+
+struct CursorStoreOptions {
+  int64_t lease_ms = 300'000;
+  // Something a person should see; from the applying thread.
+  std::function<void(const std::string&)> alarm = [](const std::string&) {};
+};
+
+// Since the start.
+struct IngestFigures {
+  std::atomic<uint64_t> applied{0};        // records that took effect, repeats by event_id included
+  std::atomic<uint64_t> skipped{0};        // items at or below the cursor
+  std::atomic<uint64_t> gaps{0};
+  std::atomic<uint64_t> kept{0};           // of an unknown kind
+  std::atomic<uint64_t> dead_letters{0};
+  std::atomic<uint64_t> conflicts{0};      // dead letters of one event_id with two contents
+  std::atomic<uint64_t> foreign{0};        // dead letters that claimed another gateway or shop
+  std::atomic<uint64_t> transactions{0};
+  std::atomic<uint64_t> lease_refusals{0}; // other hardware wanted a lease that is held
+  std::atomic<uint64_t> hardware_changes{0};
+};
+
+// Thread-safe. `store`, `applier`, `events`, `clock` and `random` outlive it; the applier is used within Store::Write only.
+class SqlCursorStore final : public CursorStore {
+ public:
+  // Applies the kept records whose kind has become known, and writes the generation of a new store.
+  static absl::StatusOr<std::unique_ptr<SqlCursorStore>> Open(CursorStoreOptions options, store::Store& store,
+                                                              Applier& applier, eventbus::Writer& events,
+                                                              const Clock& clock, Random& random);
+
+  // The shop that the stream's certificate names is confirmed for the gateway from now on; records of an epoch whose shop
+  // no certificate of the gateway ever named become dead letters shop_unknown (R14).
+  absl::StatusOr<Opening> OpenFor(const std::string& certified_shop, const std::string& gateway, Queue queue,
+                                  const std::string& hardware_id, const std::vector<Epoch>& epochs);
+
+  // As OpenFor, without confirming a shop.
+  absl::StatusOr<Opening> Open(const std::string& gateway, Queue queue, const std::string& hardware_id,
+                               const std::vector<Epoch>& epochs) override;
+  absl::StatusOr<Applied> Apply(const Lease& lease, const EpochId& epoch, const std::vector<Item>& items) override;
+  absl::Status Renew(const Lease& lease) override;
+  void Release(const Lease& lease) override;
+
+  // The database came back from a backup: a new generation, which gateways see in Welcome.
+  absl::Status NewGeneration();
+
+  const IngestFigures& figures() const { return figures_; }
+
+ private:
+  // How one attempt at a transaction went.
+  struct Attempt {
+    absl::Status status;
+    size_t failed = SIZE_MAX;     // index of the record at which the applier's store failed
+    uint64_t cursor = 0;
+    uint64_t applied = 0, skipped = 0, gaps = 0, kept = 0, conflicts = 0, foreign = 0;
+    std::vector<DeadLetter> dead_letters;
+  };
+
+  SqlCursorStore(CursorStoreOptions options, store::Store& store, Applier& applier, eventbus::Writer& events,
+                 const Clock& clock, Random& random);
+  absl::Status ApplyKept();
+  absl::Status ReadGeneration();
+  // `verdict`: if set, the first accepted record becomes a dead letter with this reason instead of being applied.
+  Attempt TryApply(const Lease& lease, const EpochId& epoch, std::span<const Item> items, const std::string* verdict);
+  absl::Status ApplyItems(store::Transaction& transaction, const Lease& lease, const EpochId& epoch,
+                          std::span<const Item> items, const std::string* verdict, Attempt& attempt);
+  absl::Status ApplyRecord(store::Transaction& transaction, const Origin& origin, const Item& item, bool shop_confirmed,
+                           EventId& id, Attempt& attempt);
+  absl::Status Bury(store::Transaction& transaction, const Origin& origin, const Item& item, std::string reason,
+                    Attempt& attempt);
+  absl::Status CheckLease(store::Transaction& transaction, const Lease& lease);
+  // The epoch's origin, from the table or, for its first item, from what Hello said of it.
+  absl::StatusOr<Origin> FindOrigin(store::Transaction& transaction, const Lease& lease, const EpochId& epoch);
+  absl::StatusOr<bool> IsConfirmed(store::Transaction& transaction, const Origin& origin);
+  void Count(const Attempt& attempt);
+  bool Probe();
+
+  const CursorStoreOptions options_;
+  store::Store& store_;
+  Applier& applier_;
+  eventbus::Writer& events_;
+  const Clock& clock_;
+  Random& random_;
+  IngestFigures figures_;
+
+  // Guarded by the store's Write.
+  Id128 generation_;
+  std::map<std::pair<std::string, Queue>, std::vector<Epoch>> claimed_;   // epochs of the last Hello
+  event::v1::DeviceEvent event_;                                          // keeps its memory
+};
+
+}  // namespace sluice::ingest

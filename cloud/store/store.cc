@@ -1,0 +1,205 @@
+#include "cloud/store/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cstring>
+#include <utility>
+
+#include "base/crc32c.h"
+#include "base/status.h"
+#include "cloud/store/connection.h"
+
+namespace sluice::store {
+namespace {
+
+constexpr Sql kBegin{"BEGIN IMMEDIATE"};
+constexpr Sql kBeginRead{"BEGIN"};
+constexpr Sql kCommit{"COMMIT"};
+constexpr Sql kRollback{"ROLLBACK"};
+constexpr Sql kCheckpoint{"PRAGMA wal_checkpoint(PASSIVE)", "", "iii"};
+constexpr Sql kAppliedVersion{"SELECT checksum FROM schema_version WHERE component = ? AND number = ?", "ti", "i"};
+constexpr Sql kNewestVersion{"SELECT coalesce(max(number), 0) FROM schema_version WHERE component = ?", "t", "i"};
+constexpr Sql kInsertVersion{"INSERT INTO schema_version(component, number, name, checksum) VALUES(?, ?, ?, ?)", "titi"};
+constexpr Sql kHasPositions{"SELECT count(*) FROM sqlite_master WHERE type = 'view' AND name = 'last_position'", "", "i"};
+constexpr Sql kLastPosition{"SELECT position FROM last_position", "", "i"};
+constexpr const char* kVersionTable =
+    "CREATE TABLE IF NOT EXISTS schema_version("
+    "component TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, checksum BIGINT NOT NULL, "
+    "PRIMARY KEY(component, number))";
+
+}  // namespace
+
+absl::StatusOr<Statement*> Transaction::Prepare(const Sql& sql) { return &connection_.Prepare(sql); }
+
+int64_t Transaction::NextPosition() { return next_position_++; }
+
+absl::StatusOr<Statement*> Transaction::OnlyRow(Statement* statement) {
+  ASSIGN_OR_RETURN(const bool found, statement->Next());
+  if (!found) return static_cast<Statement*>(nullptr);
+  // To the end, so that the snapshot is let go; the values of the row stay.
+  ASSIGN_OR_RETURN(const bool more, statement->Next());
+  if (more) return absl::InternalError("more than one row under a unique key");
+  return statement;
+}
+
+Store::Store(StoreOptions options) : options_(std::move(options)) {}
+
+Store::~Store() {
+  std::lock_guard lock(write_mutex_);
+  free_readers_.clear();
+  if (writer_ != nullptr) Checkpoint().IgnoreError();
+}
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options,
+                                                   const std::vector<Component>& components) {
+  std::unique_ptr<Store> store(new Store(options));
+  const std::string lock_path = options.path + ".lock";
+  store->lock_ = UniqueFd(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!store->lock_) return absl::UnavailableError(StrCat(lock_path, ": ", std::strerror(errno)));
+  if (flock(store->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return absl::FailedPreconditionError(StrCat(options.path, ": another process has it open"));
+  }
+  std::lock_guard lock(store->write_mutex_);
+  RETURN_IF_ERROR(store->OpenWriter());
+  RETURN_IF_ERROR(WithContext(store->Migrate(components), options.path));
+  store->writer_.reset();
+  RETURN_IF_ERROR(store->OpenWriter());   // reads the position, which the schema may just have brought
+  return store;
+}
+
+absl::Status Store::OpenWriter() {
+  writer_.reset();
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer, Connection::Open(options_.path, true, options_.cache_kib));
+  int64_t ignored = 0;
+  Transaction transaction(*writer, ignored);
+  ASSIGN_OR_RETURN(Statement * has, transaction.Find(kHasPositions));
+  if (has->Int(0) != 0) {
+    ASSIGN_OR_RETURN(Statement * last, transaction.Find(kLastPosition));
+    next_position_ = std::max(next_position_, last->Int(0) + 1);
+    committed_position_.store(last->Int(0), std::memory_order_release);
+  }
+  writer_ = std::move(writer);
+  return absl::OkStatus();
+}
+
+absl::Status Store::Migrate(const std::vector<Component>& components) {
+  RETURN_IF_ERROR(writer_->Script(kVersionTable));
+  int64_t ignored = 0;
+  Transaction transaction(*writer_, ignored);
+  for (const Component& component : components) {
+    for (const Migration& migration : component.migrations) {
+      const std::string name = StrCat(component.name, "/", migration.name);
+      const int64_t checksum = Crc32c(migration.sql);
+      ASSIGN_OR_RETURN(Statement * applied, transaction.Find(kAppliedVersion, component.name, migration.number));
+      if (applied != nullptr) {
+        if (applied->Int(0) == checksum) continue;
+        return absl::FailedPreconditionError(StrCat("schema ", name, " was changed after it was applied"));
+      }
+      RETURN_IF_ERROR(writer_->Run(kBegin));
+      absl::Status status = writer_->Script(migration.sql);
+      if (status.ok()) {
+        status = transaction.Run(kInsertVersion, component.name, migration.number, migration.name, checksum).status();
+      }
+      if (status.ok()) status = writer_->Run(kCommit);
+      if (!status.ok()) {
+        writer_->Run(kRollback).IgnoreError();
+        return WithContext(status, StrCat("schema ", name));
+      }
+    }
+    const int64_t known = component.migrations.empty() ? 0 : component.migrations.back().number;
+    ASSIGN_OR_RETURN(Statement * newest, transaction.Find(kNewestVersion, component.name));
+    if (newest->Int(0) > known) {
+      return absl::FailedPreconditionError(StrCat("schema ", component.name, " is at ", newest->Int(0),
+                                                  ", this program knows up to ", known));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::Write(Work work) {
+  bool advanced = false;
+  {
+    std::lock_guard lock(write_mutex_);
+    if (writer_ == nullptr || writer_->broken()) RETURN_IF_ERROR(OpenWriter());
+    RETURN_IF_ERROR(writer_->Run(kBegin));
+    const int64_t before = next_position_;
+    Transaction transaction(*writer_, next_position_);
+    absl::Status status = work(transaction);
+    if (status.ok()) status = writer_->Run(kCommit);
+    if (!status.ok()) {
+      // It fails where SQLite rolled back by itself (full disk, I/O error).
+      writer_->Run(kRollback).IgnoreError();
+      if (writer_->broken()) writer_.reset();
+      return status;
+    }
+    if (next_position_ != before) {
+      committed_position_.store(next_position_ - 1, std::memory_order_release);
+      advanced = true;
+    }
+    if (writer_->wal_pages() >= options_.checkpoint_pages) Checkpoint().IgnoreError();   // tried again after the next
+  }
+  if (advanced) {
+    for (const auto& listener : listeners_) listener();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Store::Read(Work work) {
+  std::unique_ptr<Connection> reader;
+  {
+    std::unique_lock lock(read_mutex_);
+    reader_free_.wait(lock, [&] { return !free_readers_.empty() || readers_ < options_.readers; });
+    if (!free_readers_.empty()) {
+      reader = std::move(free_readers_.back());
+      free_readers_.pop_back();
+    } else {
+      ++readers_;
+    }
+  }
+  absl::Status status;
+  if (reader == nullptr) {
+    absl::StatusOr<std::unique_ptr<Connection>> opened = Connection::Open(options_.path, false, 0);
+    if (opened.ok()) reader = *std::move(opened);
+    status = opened.status();
+  }
+  if (status.ok()) status = reader->Run(kBeginRead);
+  if (status.ok()) {
+    int64_t none = 0;
+    Transaction transaction(*reader, none);
+    status = work(transaction);
+    absl::Status end = reader->Run(kCommit);
+    if (status.ok()) status = end;
+    // A query that was left in the middle keeps the transaction open.
+    if (!end.ok()) reader.reset();
+  }
+  {
+    std::lock_guard lock(read_mutex_);
+    if (reader != nullptr && !reader->broken()) {
+      free_readers_.push_back(std::move(reader));
+    } else {
+      --readers_;
+    }
+  }
+  reader_free_.notify_one();
+  return status;
+}
+
+absl::Status Store::CheckpointWhenIdle() {
+  std::unique_lock lock(write_mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || writer_ == nullptr || writer_->wal_pages() < options_.idle_checkpoint_pages) {
+    return absl::OkStatus();
+  }
+  return Checkpoint();
+}
+
+absl::Status Store::Checkpoint() {
+  int64_t ignored = 0;
+  Transaction transaction(*writer_, ignored);
+  ASSIGN_OR_RETURN(Statement * row, transaction.Find(kCheckpoint));
+  // Frames that a reader's snapshot still needs stay; the next one takes them.
+  if (row != nullptr) writer_->set_wal_pages(row->Int(1) - row->Int(2));
+  return absl::OkStatus();
+}
+
+}  // namespace sluice::store

@@ -1,0 +1,214 @@
+#include "gateway/daemon/control_view.h"
+
+#include <utility>
+
+#include "base/strings.h"
+#include "gateway/daemon/event_text.h"
+
+namespace sluice::daemon {
+namespace {
+
+namespace pb = control::v1;
+
+void AddCounter(pb::GetStatusResponse& status, const std::string& name, int64_t value) {
+  auto* counter = status.add_counters();
+  counter->set_name(name);
+  counter->set_value(value);
+}
+
+std::string ClockStateName(event::v1::ClockState state) {
+  switch (state) {
+    case event::v1::CLOCK_STATE_SYNCED: return "synced";
+    case event::v1::CLOCK_STATE_HELD: return "held";
+    default: return "unset";
+  }
+}
+
+pb::TailedEvent Tailed(const intake::TailRing::Positioned& at) {
+  pb::TailedEvent out;
+  event::v1::DeviceEvent event;
+  event.ParseFromString(at.entry.bytes);
+  if (const auto id = Id128::FromBytes(event.event_id())) out.set_event_id(id->ToUuid());
+  out.set_device_id(event.device_id());
+  out.set_kind(KindName(event));
+  out.set_queue(std::string(QueueName(at.entry.queue)));
+  out.set_number(at.entry.number);
+  out.set_received_ms(event.received_time_ms());
+  out.set_summary(BodyJson(event));
+  out.set_boot(event.sequence().boot());
+  out.set_seq(event.sequence().seq());
+  return out;
+}
+
+pb::RejectedMessage Rejected(const intake::RejectLog::Positioned& at) {
+  pb::RejectedMessage out;
+  out.set_at_ms(at.entry.at_ms);
+  out.set_source(at.entry.source);
+  out.set_where(at.entry.where);
+  out.set_device_id(at.entry.device_id);
+  out.set_reason(at.entry.reason);
+  out.set_head(at.entry.head);
+  out.set_size(at.entry.size);
+  return out;
+}
+
+void AddStep(pb::TraceResponse& trace, const std::string& step, int64_t at_ms, std::string detail = "") {
+  auto* added = trace.add_steps();
+  added->set_step(step);
+  added->set_at_ms(at_ms);
+  added->set_detail(std::move(detail));
+}
+
+}  // namespace
+
+ControlView::ControlView(Rooms rooms)
+    : rooms_(std::move(rooms)), tail_watch_(rooms_.intake.tail()), reject_watch_(rooms_.intake.rejects()) {}
+
+pb::GetStatusResponse ControlView::GetStatus() {
+  pb::GetStatusResponse status;
+  status.set_gateway_id(rooms_.gateway);
+  status.set_shop_id(rooms_.shop);
+  status.set_version(rooms_.version);
+  status.set_started_ms(rooms_.started_ms);
+  status.set_epoch(rooms_.journal.epoch().id.ToHex());
+  status.set_clock_state(ClockStateName(rooms_.clock_watch.state()));
+
+  const intake::Figures intake = rooms_.intake.figures();
+  status.set_accepted(intake.accepted);
+  status.set_duplicates(intake.duplicates);
+  status.set_rejected(intake.rejected);
+  status.set_devices(intake.devices);
+  AddCounter(status, "intake_foreign", static_cast<int64_t>(intake.foreign));
+  AddCounter(status, "intake_late", static_cast<int64_t>(intake.late));
+  AddCounter(status, "intake_receipts", static_cast<int64_t>(intake.receipts));
+  AddCounter(status, "intake_retained", static_cast<int64_t>(intake.retained));
+  AddCounter(status, "intake_space_waits", static_cast<int64_t>(intake.space_waits));
+
+  const journal::Figures journal = rooms_.journal.figures();
+  AddCounter(status, "journal_appended", static_cast<int64_t>(journal.appended));
+  AddCounter(status, "journal_appended_bytes", static_cast<int64_t>(journal.appended_bytes));
+  AddCounter(status, "journal_syncs", static_cast<int64_t>(journal.syncs));
+  AddCounter(status, "journal_sync_failures", static_cast<int64_t>(journal.sync_failures));
+  AddCounter(status, "journal_short_writes", static_cast<int64_t>(journal.short_writes));
+  AddCounter(status, "journal_bad_records", static_cast<int64_t>(journal.bad_records));
+  AddCounter(status, "journal_segments", static_cast<int64_t>(journal.segments));
+  AddCounter(status, "journal_waiting", static_cast<int64_t>(journal.waiting));
+  for (const auto& [name, value] : rooms_.outbox.counters()) AddCounter(status, "outbox_" + name, value);
+
+  for (const auto& driver : rooms_.drivers) {
+    const devices::DriverStatus source = driver->Status();
+    auto* added = status.add_sources();
+    added->set_name(source.name);
+    added->set_state(source.state);
+    added->set_detail(source.detail);
+    added->set_promise(source.promise);
+    added->set_events(source.events);
+    added->set_rejected(source.rejected);
+  }
+  for (auto& queue : *ListQueues().mutable_queues()) status.add_queues()->Swap(&queue);
+  for (const auto& warning : rooms_.warnings.List()) {
+    auto* added = status.add_warnings();
+    added->set_code(warning.code);
+    added->set_text(warning.text);
+    added->set_since_ms(warning.since_ms);
+  }
+  return status;
+}
+
+pb::ListDevicesResponse ControlView::ListDevices() {
+  pb::ListDevicesResponse response;
+  for (const auto& device : rooms_.intake.devices()) {
+    auto* added = response.add_devices();
+    added->set_device_id(device.id);
+    added->set_source(device.source);
+    added->set_state(device.figures.offline_by_will ? "offline (last will)" : device.figures.state);
+    added->set_last_seen_ms(device.figures.last_seen_ms);
+    added->set_accepted(device.figures.accepted);
+    added->set_duplicates(device.figures.duplicates);
+    added->set_rejected(device.figures.rejected);
+    added->set_boot(device.figures.boot);
+    added->set_last_seq(device.figures.last_seq);
+    added->set_late(device.figures.late);
+  }
+  return response;
+}
+
+pb::ListQueuesResponse ControlView::ListQueues() {
+  pb::ListQueuesResponse response;
+  for (const auto& link : rooms_.uplink.Status()) {
+    const outbox::QueueFigures held = rooms_.outbox.figures(link.queue);
+    auto* queue = response.add_queues();
+    queue->set_name(std::string(QueueName(link.queue)));
+    queue->set_service(link.address);
+    queue->set_link(std::string(sync::LinkStateName(link.link)));
+    queue->set_detail(link.last_alarm.empty() ? link.detail : StrCat(link.last_alarm, link.detail.empty() ? "" : "; ", link.detail));
+    queue->set_pending(held.pending);
+    queue->set_pending_bytes(held.pending_bytes);
+    queue->set_stored(held.stored);
+    queue->set_acknowledged(held.acknowledged);
+    queue->set_oldest_ms(held.oldest_pending_ms);
+    queue->set_ack_time_us(link.figures.ack_time_us);
+    queue->set_next_try_ms(link.next_try_ms);
+    queue->set_dead_letters(link.figures.dead_letters);
+    queue->set_gaps(held.gaps);
+    queue->set_last_number(held.last_number);
+    queue->set_in_flight(link.figures.in_flight_items);
+  }
+  return response;
+}
+
+absl::StatusOr<pb::TraceResponse> ControlView::Trace(const EventId& id) {
+  auto found = rooms_.outbox.Find(id);
+  if (!found.ok()) return found.status();
+  const outbox::History& history = *found;
+  event::v1::DeviceEvent event;
+  event.ParseFromString(history.item.bytes);
+
+  pb::TraceResponse trace;
+  trace.set_event_id(id.ToUuid());
+  trace.set_device_id(event.device_id());
+  trace.set_kind(KindName(event));
+  trace.set_queue(std::string(QueueName(history.item.queue)));
+  trace.set_epoch(history.item.epoch.ToHex());
+  trace.set_number(history.item.first);
+  trace.set_body_json(BodyJson(event));
+  AddStep(trace, "received", event.received_time_ms(), ClockStateName(event.clock_state()) + " clock");
+  AddStep(trace, "journalled", history.journalled_ms);
+  if (history.synced_ms != 0) AddStep(trace, "synced", history.synced_ms);
+  if (history.stored) AddStep(trace, "stored", history.stored_ms);
+  if (history.sent_ms != 0 || history.acknowledged) AddStep(trace, "sent", history.sent_ms);
+  if (history.acknowledged) AddStep(trace, "acknowledged", history.acknowledged_ms);
+  return trace;
+}
+
+pb::SyncNowResponse ControlView::SyncNow() {
+  pb::SyncNowResponse response;
+  for (const auto& link : rooms_.uplink.Status()) {
+    if (link.link != sync::LinkState::kStreaming) response.add_queues(std::string(QueueName(link.queue)));
+  }
+  rooms_.uplink.SyncNow();
+  return response;
+}
+
+std::unique_ptr<control::Stream<pb::TailedEvent>> ControlView::Tail(const pb::TailRequest& request, control::Wake wake) {
+  const std::string device = request.device_id();
+  return std::make_unique<RingStream<pb::TailedEvent, intake::TailRing>>(
+      rooms_.intake.tail(), tail_watch_, request.last(), std::move(wake),
+      [device](const intake::TailRing::Positioned& at) {
+        if (device.empty()) return true;
+        event::v1::DeviceEvent event;
+        return event.ParseFromString(at.entry.bytes) && event.device_id() == device;
+      },
+      Tailed);
+}
+
+std::unique_ptr<control::Stream<pb::RejectedMessage>> ControlView::TailRejected(const pb::TailRequest& request,
+                                                                                control::Wake wake) {
+  const std::string device = request.device_id();
+  return std::make_unique<RingStream<pb::RejectedMessage, intake::RejectLog>>(
+      rooms_.intake.rejects(), reject_watch_, request.last(), std::move(wake),
+      [device](const intake::RejectLog::Positioned& at) { return device.empty() || at.entry.device_id == device; },
+      Rejected);
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,54 @@
+// The daemon as sluicectl sees it: answers put together from what each room tells of itself.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "devices/driver.h"
+#include "gateway/control/control_source.h"
+#include "gateway/daemon/ring_stream.h"
+#include "gateway/health/warnings.h"
+#include "gateway/intake/intake.h"
+#include "gateway/journal/journal.h"
+#include "gateway/outbox/outbox.h"
+#include "sync/uplink.h"
+
+namespace sluice::daemon {
+
+// What stands behind the view; all of it outlives the view.
+struct Rooms {
+  intake::Intake& intake;
+  intake::ClockWatch& clock_watch;
+  journal::Journal& journal;
+  outbox::Outbox& outbox;
+  sync::Uplink& uplink;
+  const std::vector<std::unique_ptr<devices::Driver>>& drivers;
+  health::Warnings& warnings;
+  const Clock& clock;
+  std::string gateway, shop, version;
+  int64_t started_ms = 0;
+};
+
+class ControlView final : public control::ControlSource {
+ public:
+  explicit ControlView(Rooms rooms);
+
+  control::v1::GetStatusResponse GetStatus() override;
+  control::v1::ListDevicesResponse ListDevices() override;
+  control::v1::ListQueuesResponse ListQueues() override;
+  absl::StatusOr<control::v1::TraceResponse> Trace(const EventId& id) override;
+  control::v1::SyncNowResponse SyncNow() override;
+  std::unique_ptr<control::Stream<control::v1::TailedEvent>> Tail(const control::v1::TailRequest& request,
+                                                                  control::Wake wake) override;
+  std::unique_ptr<control::Stream<control::v1::RejectedMessage>> TailRejected(const control::v1::TailRequest& request,
+                                                                              control::Wake wake) override;
+
+ private:
+  const Rooms rooms_;
+  RingWatch<intake::TailRing> tail_watch_;
+  RingWatch<intake::RejectLog> reject_watch_;
+};
+
+}  // namespace sluice::daemon

@@ -1,0 +1,242 @@
+#include "gateway/daemon/daemon.h"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "base/seal.h"
+#include "base/status.h"
+#include "devices/all_drivers.h"
+#include "gateway/control/control_server.h"
+#include "gateway/daemon/control_view.h"
+#include "gateway/daemon/hardware_id.h"
+#include "gateway/daemon/room_options.h"
+#include "gateway/health/warnings.h"
+#include "gateway/intake/intake.h"
+#include "gateway/journal/journal.h"
+#include "gateway/outbox/outbox.h"
+#include "sync/identity.h"
+#include "sync/uplink.h"
+
+namespace sluice::daemon {
+namespace {
+
+// 2026-01-01: no gateway of this make ran before, so a clock below it was never set.
+constexpr int64_t kClockFloorMs = 1'767'225'600'000;
+
+// The intake's rows as the outbox wants them.
+class IntakeSnapshots final : public outbox::Snapshots {
+ public:
+  explicit IntakeSnapshots(intake::Intake& intake) : intake_(intake) {}
+  std::map<std::string, std::string> TakeChanged() override { return intake_.TakeChanged(); }
+  void GiveBack(std::map<std::string, std::string> rows) override { intake_.GiveBack(std::move(rows)); }
+
+ private:
+  intake::Intake& intake_;
+};
+
+// What the links have to say, into log and warnings.
+class LinkObserver final : public sync::Observer {
+ public:
+  explicit LinkObserver(health::Warnings& warnings) : warnings_(warnings) {}
+  void OnAlarm(Queue queue, sync::Alarm alarm, const std::string& text) override {
+    warnings_.Raise(StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
+  }
+  void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) override {
+    spdlog::warn("queue={} epoch={} number={} the cloud put an event among its dead letters: {}", QueueName(queue),
+                 epoch.ToHex(), number, reason);
+  }
+
+ private:
+  health::Warnings& warnings_;
+};
+
+class DaemonImpl final : public Daemon {
+ public:
+  DaemonImpl()
+      : warnings_(clock_, [](const health::Warning& warning, bool raised) {
+          if (raised) {
+            spdlog::warn("warning={} {}", warning.code, warning.text);
+          } else {
+            spdlog::info("warning={} is over", warning.code);
+          }
+        }) {}
+  ~DaemonImpl() override { Stop(); }
+
+  absl::Status Open(const config::Config& config);
+  void Tick() override;
+  void Stop() override;
+
+ private:
+  absl::Status OpenStore(const config::Config& config, const sync::GatewayIdentity& identity);
+  absl::Status OpenLinks(const config::Config& config);
+  absl::Status OpenSources(const config::Config& config, const std::string& gateway);
+  void ReportStart();
+
+  // In the order of construction; destroyed in the reverse.
+  const SystemClock clock_;
+  SystemRandom random_;
+  PosixFileSystem files_;
+  health::Warnings warnings_;
+  LinkObserver link_observer_{warnings_};
+  std::optional<Sealer> sealer_;
+  std::unique_ptr<journal::Journal> journal_;
+  std::unique_ptr<intake::ClockWatch> clock_watch_;
+  std::unique_ptr<intake::Intake> intake_;
+  std::unique_ptr<IntakeSnapshots> snapshots_;
+  std::unique_ptr<outbox::Outbox> outbox_;
+  std::unique_ptr<sync::Uplink> uplink_;
+  std::vector<std::unique_ptr<devices::Driver>> drivers_;
+  std::unique_ptr<ControlView> view_;
+  std::unique_ptr<control::ControlServer> control_;
+  bool stopped_ = false;
+};
+
+absl::Status DaemonImpl::Open(const config::Config& config) {
+  const int64_t started_ms = clock_.WallMs();
+  ASSIGN_OR_RETURN(const std::string certificate, ReadFile(config.identity.certificate));
+  auto identity = sync::IdentityOfCertificate(certificate);
+  if (!identity.ok()) return WithContext(identity.status(), config.identity.certificate);
+
+  RETURN_IF_ERROR(OpenStore(config, *identity));
+  RETURN_IF_ERROR(OpenLinks(config));
+  RETURN_IF_ERROR(OpenSources(config, identity->gateway));
+
+  view_ = std::make_unique<ControlView>(Rooms{.intake = *intake_,
+                                              .clock_watch = *clock_watch_,
+                                              .journal = *journal_,
+                                              .outbox = *outbox_,
+                                              .uplink = *uplink_,
+                                              .drivers = drivers_,
+                                              .warnings = warnings_,
+                                              .clock = clock_,
+                                              .gateway = identity->gateway,
+                                              .shop = identity->shop,
+                                              .version = kVersion,
+                                              .started_ms = started_ms});
+  ASSIGN_OR_RETURN(control_, control::ControlServer::Start(ControlOptions(config), *view_));
+
+  intake_->Start();
+  uplink_->Start();
+  for (const auto& driver : drivers_) RETURN_IF_ERROR(WithContext(driver->Start(), driver->Status().name));
+  ReportStart();
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::OpenStore(const config::Config& config, const sync::GatewayIdentity& identity) {
+  const std::string& folder = config.gateway.state_dir;
+  RETURN_IF_ERROR(files_.MakeFolder(folder));
+  auto sealer = Sealer::FromFile(folder + "/seal.key");
+  if (!sealer.ok()) return WithContext(sealer.status(), "seal key");
+  sealer_.emplace(*std::move(sealer));
+
+  ASSIGN_OR_RETURN(const uint64_t ordinal, outbox::NextOrdinal(folder));
+  ASSIGN_OR_RETURN(journal_, journal::Journal::Open(JournalOptions(config), identity.gateway, identity.shop, ordinal, files_,
+                                                    clock_, random_, &*sealer_));
+  ASSIGN_OR_RETURN(const Id128 boot_id, intake::ReadBootId());
+  clock_watch_ = std::make_unique<intake::ClockWatch>(clock_, boot_id, kClockFloorMs, intake::KernelClockIsSynced);
+  intake_ = std::make_unique<intake::Intake>(IntakeOptions(config, identity.gateway, identity.shop), *journal_, clock_, random_,
+                                             *clock_watch_, [this](std::string row) {
+                                               if (outbox_) outbox_->PutRejected(std::move(row));
+                                             });
+  snapshots_ = std::make_unique<IntakeSnapshots>(*intake_);
+  ASSIGN_OR_RETURN(outbox_, outbox::Outbox::Open(OutboxOptions(config), *journal_, clock_, &*sealer_, snapshots_.get()));
+
+  ASSIGN_OR_RETURN(const auto rows, outbox_->LoadSnapshots());
+  RETURN_IF_ERROR(intake_->Restore(rows));
+  ASSIGN_OR_RETURN(auto rejected, outbox_->ListRejected(1000));
+  intake_->RestoreRejects(rejected);
+  if (auto status = intake_->PollClock(); !status.ok()) spdlog::warn("clock fix: {}", MessageOf(status));
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::OpenLinks(const config::Config& config) {
+  ASSIGN_OR_RETURN(std::string hardware, HardwareId(config.gateway.state_dir, random_));
+  ASSIGN_OR_RETURN(uplink_, sync::Uplink::Create(UplinkOptions(config, std::move(hardware), StrCat("sluiced ", kVersion)),
+                                                 *outbox_, clock_, random_, &link_observer_));
+  return absl::OkStatus();
+}
+
+absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::string& gateway) {
+  ASSIGN_OR_RETURN(drivers_, devices::MakeDrivers(DriverConfigs(config, gateway), *intake_, clock_));
+  for (const auto& driver : drivers_) {
+    if (driver->receipts() != nullptr) intake_->SetReceiptChannel(driver->Status().name, driver->receipts());
+  }
+  return absl::OkStatus();
+}
+
+void DaemonImpl::ReportStart() {
+  const journal::Found& found = journal_->found();
+  const outbox::StartReport& report = outbox_->start_report();
+  spdlog::info("sluiced {} started: epoch {} (ordinal {}), {} pending, {} journal segments read", kVersion,
+               journal_->epoch().id.ToHex(), journal_->epoch().ordinal, report.pending, found.segments.size());
+  if (!found.clean_stop) {
+    warnings_.Raise("unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events "
+                                    "that only a broker acknowledged may be missing");
+  }
+  for (const auto& segment : found.segments) {
+    if (!segment.status.ok()) spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
+  }
+  for (const auto& file : report.set_aside) {
+    warnings_.Raise("store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
+                                              " records were salvaged"));
+  }
+  for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
+}
+
+void DaemonImpl::Tick() {
+  if (auto status = intake_->PollClock(); !status.ok()) {
+    warnings_.Raise("clock_fix_waits", std::string(MessageOf(status)));
+  } else {
+    warnings_.Clear("clock_fix_waits");
+  }
+  const intake::Figures figures = intake_->figures();
+  if (figures.waiting > 0) {
+    warnings_.Raise("intake_backpressure", "the journal has no room: devices are kept waiting until the outbox has stored or "
+                                           "the cloud has acknowledged what is pending");
+  } else {
+    warnings_.Clear("intake_backpressure");
+  }
+  if (journal_->figures().sync_failures > 0) {
+    warnings_.Raise("journal_sync_failed", "the journal could not be synced; it went on in a new segment. Check the disk");
+  }
+  if (clock_watch_->state() == event::v1::CLOCK_STATE_UNSET) {
+    warnings_.Raise("clock_unset", "the clock was not set since boot: times of events are corrected once it is");
+  } else {
+    warnings_.Clear("clock_unset");
+  }
+}
+
+void DaemonImpl::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  // What devices were promised first: everything written becomes safe and is receipted while the sources still stand.
+  if (journal_) {
+    if (auto status = journal_->Sync(); !status.ok()) spdlog::warn("stop: {}", MessageOf(status));
+  }
+  if (intake_) intake_->Shutdown();
+  for (const auto& driver : drivers_) {
+    if (intake_) intake_->SetReceiptChannel(driver->Status().name, nullptr);
+    driver->Stop();
+  }
+  if (uplink_) uplink_->Stop();
+  if (control_) control_->Stop();
+  if (outbox_) {
+    if (auto status = outbox_->Close(); !status.ok()) spdlog::warn("stop: outbox: {}", MessageOf(status));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config) {
+  auto daemon = std::make_unique<DaemonImpl>();
+  RETURN_IF_ERROR(daemon->Open(config));
+  return daemon;
+}
+
+}  // namespace sluice::daemon

@@ -1,0 +1,15 @@
+// What tells one box from another, also after it was re-imaged (delivery rule on leases).
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "base/random.h"
+
+namespace sluice::daemon {
+
+// The first there is: the board's serial number (device tree), the firmware's product UUID (DMI), the machine id; else a
+// random one kept in the state folder, which a clone of the card would share.
+absl::StatusOr<std::string> HardwareId(const std::string& state_folder, Random& random);
+
+}  // namespace sluice::daemon

@@ -1,0 +1,79 @@
+// sluiced: the gateway daemon.
+#include <malloc.h>
+#include <signal.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <ctime>
+#include <string>
+
+#include "base/strings.h"
+#include "gateway/config/config.h"
+#include "gateway/daemon/daemon.h"
+
+namespace {
+
+int Fail(const absl::Status& status) {
+  std::fprintf(stderr, "sluiced: %s\n", std::string(sluice::MessageOf(status)).c_str());
+  return 1;
+}
+
+spdlog::level::level_enum LevelOf(sluice::config::LogLevel level) {
+  switch (level) {
+    case sluice::config::LogLevel::kDebug: return spdlog::level::debug;
+    case sluice::config::LogLevel::kInfo: return spdlog::level::info;
+    case sluice::config::LogLevel::kWarn: return spdlog::level::warn;
+    case sluice::config::LogLevel::kError: return spdlog::level::err;
+  }
+  return spdlog::level::info;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Collects what shop hardware says and delivers it to the cloud exactly once."};
+  std::string path = "/etc/sluice/sluiced.toml";
+  bool check = false;
+  bool print = false;
+  app.add_option("-c,--config", path, "configuration file")->capture_default_str();
+  app.add_flag("--check", check, "check the configuration and the files it names, then end");
+  app.add_flag("--print-config", print, "print the configuration in effect, defaults included, then end");
+  app.set_version_flag("--version", std::string("sluiced ") + sluice::daemon::kVersion);
+  CLI11_PARSE(app, argc, argv);
+
+  const auto config = sluice::config::LoadConfig(path);
+  if (!config.ok()) return Fail(config.status());
+  if (check) {
+    if (const auto status = sluice::config::CheckFiles(*config); !status.ok()) return Fail(status);
+    std::printf("%s: good\n", path.c_str());
+    return 0;
+  }
+  if (print) {
+    std::fputs(sluice::config::PrintConfig(*config).c_str(), stdout);
+    return 0;
+  }
+
+  // Two arenas are enough for our few busy threads; the default of eight per core costs tens of MiB.
+  mallopt(M_ARENA_MAX, 2);
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
+  spdlog::set_level(LevelOf(config->log.level));
+  spdlog::flush_on(spdlog::level::info);
+
+  // Blocked before any thread is made, so that only the wait below gets them.
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT}) sigaddset(&signals, signal);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+
+  auto daemon = sluice::daemon::Daemon::Start(*config);
+  if (!daemon.ok()) return Fail(daemon.status());
+  const timespec second{.tv_sec = 1, .tv_nsec = 0};
+  int received;
+  while ((received = sigtimedwait(&signals, nullptr, &second)) < 0) (*daemon)->Tick();
+  spdlog::info("stopping on signal {}", received);
+  (*daemon)->Stop();
+  spdlog::info("stopped");
+  return 0;
+}

@@ -1,0 +1,438 @@
+#include "gateway/intake/intake.h"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "base/status.h"
+#include "base/uuid.h"
+#include "gateway/intake/event_id.h"
+#include "gateway/intake/routing.h"
+#include "gateway/intake/validate.h"
+
+namespace sluice::intake {
+namespace {
+
+using event::v1::DeviceEvent;
+
+// Snapshot rows of devices; leaves room for rows of other kinds.
+constexpr std::string_view kRowPrefix = "device/";
+constexpr int64_t kSpaceWaitMs = 200;
+
+void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+std::string_view StateName(event::v1::Status::State state) {
+  switch (state) {
+    case event::v1::Status::STATE_ONLINE: return "online";
+    case event::v1::Status::STATE_OFFLINE: return "offline";
+    case event::v1::Status::STATE_DEGRADED: return "degraded";
+    case event::v1::Status::STATE_OUT_OF_SERVICE: return "out_of_service";
+    default: return "";
+  }
+}
+
+// A last will cannot count: offline without a number came from the broker.
+void NoteState(DeviceFigures& figures, const DeviceEvent& event) {
+  const bool counted = event.has_sequence() || !event.message_id().empty();
+  if (event.has_status()) {
+    figures.state = StateName(event.status().state());
+    figures.offline_by_will = !counted && event.status().state() == event::v1::Status::STATE_OFFLINE;
+  } else if (figures.offline_by_will) {
+    figures.state = "online";   // it speaks again and has only not said so
+    figures.offline_by_will = false;
+  }
+}
+
+void NoteNumber(Device& device, uint64_t boot, uint64_t seq) {
+  DeviceFigures& figures = device.figures;
+  figures.last_seq = figures.boot == boot ? std::max(figures.last_seq, seq) : seq;
+  figures.boot = boot;
+}
+
+// Call with device.mutex held.
+void OweBoot(const std::shared_ptr<Device>& device, uint64_t boot) {
+  if (device->source == nullptr || device->source->channel.load(std::memory_order_acquire) == nullptr) return;
+  auto& owed = device->owed_boots;
+  if (std::find(owed.begin(), owed.end(), boot) == owed.end()) {
+    if (owed.size() == Device::kMaxOwed) return;
+    owed.push_back(boot);
+  }
+  OweReceipt(device);
+}
+
+void OweId(const std::shared_ptr<Device>& device, std::string message_id) {
+  if (device->source == nullptr || device->source->channel.load(std::memory_order_acquire) == nullptr) return;
+  if (device->owed_ids.size() < Device::kMaxOwed) device->owed_ids.push_back(std::move(message_id));
+  OweReceipt(device);
+}
+
+// Call with device.mutex held.
+void NoteChange(const std::shared_ptr<Device>& device) {
+  if (device->change_listed) return;
+  const std::lock_guard lock(device->chores->mutex);
+  if (device->chores->closed) return;
+  device->chores->changed.push_back(device);
+  device->change_listed = true;
+}
+
+}  // namespace
+
+Intake::Intake(Options options, journal::Journal& journal, const Clock& clock, Random& random, ClockWatch& clock_watch,
+               std::function<void(std::string)> store_reject)
+    : options_(std::move(options)),
+      journal_(journal),
+      clock_(clock),
+      random_(random),
+      clock_watch_(clock_watch),
+      chores_(std::make_shared<Chores>()),
+      devices_(options_.max_devices, chores_,
+               [this](const std::string& id) {
+                 const std::lock_guard lock(rows_mutex_);
+                 rows_[StrCat(kRowPrefix, id)] = "";
+               }),
+      receipts_(chores_, options_.receipt_interval_ms),
+      rejects_(options_.rejects, clock, std::move(store_reject)) {}
+
+Intake::~Intake() {
+  Shutdown();
+  std::vector<std::shared_ptr<Device>> receipts, changed;
+  const std::lock_guard lock(chores_->mutex);
+  chores_->closed = true;
+  receipts.swap(chores_->receipts);
+  changed.swap(chores_->changed);
+}
+
+void Intake::Start() { receipts_.Start(); }
+
+void Intake::Shutdown() {
+  {
+    const std::lock_guard lock(stop_mutex_);
+    stopping_ = true;
+  }
+  stopped_.notify_all();
+  receipts_.Stop();
+}
+
+void Intake::SetReceiptChannel(const std::string& source, devices::ReceiptChannel* channel) {
+  receipts_.SetChannel(source, channel);
+}
+
+absl::Status Intake::Accept(const std::string& source, const std::string& where, devices::DecodedEvent decoded) {
+  DeviceEvent& event = decoded.event;
+  if (stopping_) return absl::UnavailableError("the gateway is stopping");
+  if (absl::Status status = Validate(event, options_.gateway, options_.shop); !status.ok()) {
+    return Refuse(source, where, event, std::move(status));
+  }
+  const std::shared_ptr<Device> device = devices_.FindOrAdd(event.device_id(), clock_.MonotonicUs());
+  const std::lock_guard order(device->order);
+  return AcceptInOrder(device, source, where, event);
+}
+
+absl::Status Intake::AcceptInOrder(const std::shared_ptr<Device>& device, const std::string& source,
+                                   const std::string& where, DeviceEvent& event) {
+  Numbering numbering;
+  if (event.has_sequence()) {
+    numbering = {.numbered = true, .boot = event.sequence().boot(), .seq = event.sequence().seq()};
+  } else if (!event.message_id().empty()) {
+    numbering = {.named = true, .id = EventIdOf(event.device_id(), event.message_id())};
+  }
+  if (NoteSpeakerAndDuplicate(device, source, numbering, event)) {
+    Count(counters_.duplicates);
+    return absl::OkStatus();
+  }
+  if (numbering.numbered) {
+    numbering.id = EventIdOf(event.device_id(), numbering.boot, numbering.seq);
+  } else if (!numbering.named) {
+    numbering.id = NewUuid7(clock_.WallMs(), random_);
+  }
+  Stamp(event, numbering.id);
+
+  thread_local std::string bytes;   // keeps its memory from event to event
+  if (event.ByteSizeLong() > options_.max_event_bytes || !event.SerializeToString(&bytes)) {
+    return Refuse(source, where, event,
+                  absl::InvalidArgumentError(StrCat("the event takes ", event.ByteSizeLong(), " bytes: at most ",
+                                                    options_.max_event_bytes)));
+  }
+  const Queue queue = RouteOf(event.body_case())->queue;
+  const absl::StatusOr<uint64_t> number =
+      AppendOrWait(queue, numbering.id, event.received_time_ms(), bytes,
+                   [&] { return CompletionOf(device, numbering, event); });
+  if (absl::IsInvalidArgument(number.status())) return Refuse(source, where, event, number.status());
+  if (!number.ok()) return number.status();
+
+  NoteTaken(*device, numbering, event);
+  Count(counters_.accepted);
+  tail_.Add([&](TailEntry& slot) {
+    slot.queue = queue;
+    slot.number = *number;
+    slot.bytes.assign(bytes);
+  });
+  return absl::OkStatus();
+}
+
+bool Intake::NoteSpeakerAndDuplicate(const std::shared_ptr<Device>& device, const std::string& source,
+                                     const Numbering& numbering, const DeviceEvent& event) {
+  const std::lock_guard lock(device->mutex);
+  SetSource(*device, source);
+  device->figures.last_seen_ms = clock_.WallMs();
+  if (numbering.numbered) {
+    // A duplicate is answered when its original is safe (R3): now, or by the original's completion.
+    if (device->ranges.IsTaken(numbering.boot, numbering.seq)) {
+      ++device->figures.duplicates;
+      if (device->ranges.IsSafe(numbering.boot, numbering.seq)) OweBoot(device, numbering.boot);
+      return true;
+    }
+    device->ranges.Touch(numbering.boot);
+  } else if (numbering.named) {
+    if (const auto safe = device->ids.Find(numbering.id)) {
+      ++device->figures.duplicates;
+      if (*safe) OweId(device, event.message_id());
+      return true;
+    }
+  }
+  return false;
+}
+
+void Intake::Stamp(DeviceEvent& event, const EventId& id) const {
+  event.set_event_id(id.bytes.data(), id.bytes.size());
+  event.set_received_time_ms(clock_.WallMs());
+  event.set_clock_state(clock_watch_.state());
+  event.set_boot_id(clock_watch_.boot_id().bytes.data(), clock_watch_.boot_id().bytes.size());
+  event.set_since_boot_ms(clock_.BootMs());
+}
+
+journal::Completion Intake::CompletionOf(const std::shared_ptr<Device>& device, const Numbering& numbering,
+                                         const DeviceEvent& event) const {
+  // Must not touch the intake: the journal may outlive it. An error means that the journal was closed first: the device
+  // gets no receipt and sends again.
+  if (numbering.numbered) {
+    return [device, boot = numbering.boot, seq = numbering.seq](absl::Status status) {
+      if (!status.ok()) return;
+      const std::lock_guard lock(device->mutex);
+      device->ranges.MarkSafe(boot, seq);
+      NoteChange(device);
+      OweBoot(device, boot);
+    };
+  }
+  if (numbering.named) {
+    return [device, id = numbering.id, message_id = event.message_id()](absl::Status status) mutable {
+      if (!status.ok()) return;
+      const std::lock_guard lock(device->mutex);
+      device->ids.MarkSafe(id);
+      OweId(device, std::move(message_id));
+    };
+  }
+  return [](absl::Status) {};
+}
+
+absl::StatusOr<uint64_t> Intake::AppendOrWait(Queue queue, const EventId& id, int64_t accepted_ms,
+                                              const std::string& bytes,
+                                              const std::function<journal::Completion()>& completion) {
+  struct Waiting {   // counted for as long as it lives
+    std::atomic<uint64_t>& gauge;
+    explicit Waiting(std::atomic<uint64_t>& counter) : gauge(counter) { Count(gauge); }
+    ~Waiting() { gauge.fetch_sub(1, std::memory_order_relaxed); }
+  };
+  std::optional<Waiting> waiting;
+  while (true) {
+    absl::StatusOr<uint64_t> number =
+        journal_.Append({.queue = queue, .id = id, .accepted_ms = accepted_ms, .bytes = bytes}, completion());
+    if (number.ok() || absl::IsInvalidArgument(number.status())) return number;
+    if (stopping_) return absl::UnavailableError("the gateway is stopping");
+    if (!waiting) {
+      Count(counters_.space_waits);
+      waiting.emplace(counters_.waiting);
+    }
+    if (absl::IsResourceExhausted(number.status())) {
+      journal_.WaitForSpace(kSpaceWaitMs);
+    } else {
+      // A failing disk: the journal goes on in a new segment as soon as it can. Until then the source is held back.
+      std::unique_lock lock(stop_mutex_);
+      stopped_.wait_for(lock, std::chrono::milliseconds(kSpaceWaitMs), [this] { return stopping_.load(); });
+    }
+  }
+}
+
+void Intake::NoteTaken(Device& device, const Numbering& numbering, const DeviceEvent& event) {
+  const std::lock_guard lock(device.mutex);
+  ++device.figures.accepted;
+  NoteState(device.figures, event);
+  if (numbering.numbered) {
+    if (device.ranges.MarkTaken(numbering.boot, numbering.seq)) {
+      ++device.figures.late;
+      Count(counters_.late);
+    }
+    NoteNumber(device, numbering.boot, numbering.seq);
+  } else if (numbering.named) {
+    device.ids.MarkTaken(numbering.id);
+  }
+}
+
+void Intake::SetSource(Device& device, const std::string& source) {
+  if (device.source == nullptr || device.source->name != source) device.source = receipts_.SourceOf(source);
+}
+
+absl::Status Intake::Refuse(const std::string& source, const std::string& where, const DeviceEvent& event,
+                            absl::Status why) {
+  if (absl::IsPermissionDenied(why)) Count(counters_.foreign);
+  devices::Rejection rejection;
+  rejection.source = source;
+  rejection.where = where;
+  rejection.device_id = event.device_id();
+  rejection.reason = MessageOf(why);
+  rejection.head = event.ShortDebugString();
+  rejection.size = event.ByteSizeLong();
+  rejection.has_sequence = event.has_sequence();
+  rejection.boot = event.sequence().boot();
+  rejection.seq = event.sequence().seq();
+  rejection.message_id = event.message_id();
+  Reject(std::move(rejection));
+  return why;
+}
+
+void Intake::Reject(devices::Rejection rejection) {
+  OweRefusal(rejection);
+  rejects_.Add(std::move(rejection));
+}
+
+void Intake::OweRefusal(const devices::Rejection& rejection) {
+  if (!IsDeviceId(rejection.device_id)) return;
+  const std::shared_ptr<Source> source = receipts_.SourceOf(rejection.source);
+  const bool answerable = source->channel.load(std::memory_order_acquire) != nullptr &&
+                          (rejection.has_sequence || !rejection.message_id.empty()) &&
+                          rejection.message_id.size() <= Limits::kMessageId;
+  // Where there is nobody to tell, a message that cannot be used must not make a device known.
+  const std::shared_ptr<Device> device = answerable ? devices_.FindOrAdd(rejection.device_id, clock_.MonotonicUs())
+                                                    : devices_.Find(rejection.device_id);
+  if (device == nullptr) return;
+  const std::lock_guard lock(device->mutex);
+  ++device->figures.rejected;
+  if (!answerable) return;
+  device->source = source;
+  if (device->owed_refusals.size() < Device::kMaxOwed) {
+    device->owed_refusals.push_back({.boot = rejection.has_sequence ? rejection.boot : 0,
+                                     .seq = rejection.has_sequence ? rejection.seq : 0,
+                                     .message_id = rejection.message_id,
+                                     .reason = rejection.reason});
+  }
+  OweReceipt(device);
+}
+
+void Intake::CountRetained(const std::string&) { Count(counters_.retained); }
+
+Figures Intake::figures() const {
+  const auto read = [](const std::atomic<uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  return {.accepted = read(counters_.accepted),
+          .duplicates = read(counters_.duplicates),
+          .rejected = rejects_.count(),
+          .foreign = read(counters_.foreign),
+          .rejects_not_stored = rejects_.not_stored(),
+          .retained = read(counters_.retained),
+          .late = read(counters_.late),
+          .receipts = receipts_.sent(),
+          .space_waits = read(counters_.space_waits),
+          .waiting = read(counters_.waiting),
+          .devices = devices_.size(),
+          .snapshot_errors = read(counters_.snapshot_errors),
+          .unreadable_records = read(counters_.unreadable_records)};
+}
+
+std::map<std::string, std::string> Intake::TakeChanged() {
+  std::vector<std::shared_ptr<Device>> changed;
+  {
+    const std::lock_guard lock(chores_->mutex);
+    changed.swap(chores_->changed);
+  }
+  std::map<std::string, std::string> rows;
+  {
+    const std::lock_guard lock(rows_mutex_);
+    rows.swap(rows_);
+  }
+  for (const auto& device : changed) {
+    const std::lock_guard lock(device->mutex);
+    device->change_listed = false;
+    rows[StrCat(kRowPrefix, device->id)] = device->ranges.Encode();
+  }
+  return rows;
+}
+
+void Intake::GiveBack(std::map<std::string, std::string> rows) {
+  const std::lock_guard lock(rows_mutex_);
+  rows_.merge(rows);   // keeps what is already there: it is newer
+}
+
+absl::Status Intake::Restore(const std::map<std::string, std::string>& rows) {
+  RETURN_IF_ERROR(WithContext(journal_.ReadAll([this](Item item) {
+    if (!item.IsGap()) RestoreRecord(item);
+    return true;
+  }),
+                              "device ranges from the journal"));
+  for (const auto& [key, row] : rows) {
+    if (key.compare(0, kRowPrefix.size(), kRowPrefix) != 0) continue;
+    const std::string id = key.substr(kRowPrefix.size());
+    const auto ranges = DeviceRanges::Decode(row);
+    if (!ranges.ok() || !IsDeviceId(id)) {
+      Count(counters_.snapshot_errors);
+      continue;
+    }
+    const std::shared_ptr<Device> device = devices_.FindOrAdd(id, clock_.MonotonicUs());
+    const std::lock_guard lock(device->mutex);
+    device->ranges.MergeOlder(*ranges);
+    if (device->figures.boot == 0 && !device->ranges.boots().empty()) {
+      const auto& newest = device->ranges.boots().front();
+      NoteNumber(*device, newest.boot, newest.taken.highest());
+    }
+  }
+  return absl::OkStatus();
+}
+
+void Intake::RestoreRecord(const Item& item) {
+  thread_local DeviceEvent event;
+  if (!event.ParseFromString(item.bytes)) {
+    Count(counters_.unreadable_records);
+    return;
+  }
+  if (event.boot_id() == clock_watch_.boot_id().View()) clock_watch_.SawEarlier(event.clock_state());
+  if (event.has_clock_fix()) return;
+  const std::shared_ptr<Device> device = devices_.FindOrAdd(event.device_id(), clock_.MonotonicUs());
+  const std::lock_guard lock(device->mutex);
+  device->figures.last_seen_ms = event.received_time_ms();
+  NoteState(device->figures, event);
+  if (event.has_sequence()) {
+    const uint64_t boot = event.sequence().boot(), seq = event.sequence().seq();
+    device->ranges.MarkTaken(boot, seq);
+    device->ranges.MarkSafe(boot, seq);
+    NoteNumber(*device, boot, seq);
+    NoteChange(device);
+  } else if (!event.message_id().empty()) {
+    device->ids.MarkSafe(item.id);
+  }
+}
+
+absl::Status Intake::PollClock() {
+  const std::lock_guard lock(fix_mutex_);
+  if (auto fix = clock_watch_.Poll()) {
+    fix_ = *std::move(fix);
+    fix_queues_.assign(kAllQueues.begin(), kAllQueues.end());
+  }
+  while (!fix_queues_.empty()) {
+    RETURN_IF_ERROR(AppendFix(fix_queues_.back()));
+    fix_queues_.pop_back();
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Intake::AppendFix(Queue queue) {
+  DeviceEvent event;
+  const EventId id = NewUuid7(clock_.WallMs(), random_);
+  event.set_device_id(options_.gateway);   // the gateway speaks for itself
+  *event.mutable_clock_fix() = fix_;
+  Stamp(event, id);
+  const auto number = journal_.Append(
+      {.queue = queue, .id = id, .accepted_ms = event.received_time_ms(), .bytes = event.SerializeAsString()},
+      [](absl::Status) {});
+  return WithContext(number.status(), StrCat("clock fix for ", QueueName(queue)));
+}
+
+}  // namespace sluice::intake

@@ -1,0 +1,160 @@
+// A journal in memory whose safety is turned by hand: what is appended becomes safe when the test says so.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "gateway/journal/journal.h"
+
+namespace sluice::journal {
+
+// Thread-safe. Keeps the contract of journal.h: numbers from 1 in each queue, each completion once, none after an error.
+class FakeJournal final : public Journal {
+ public:
+  FakeJournal() { epoch_.id.bytes[0] = 1; }
+  ~FakeJournal() override { Fail(absl::CancelledError("the journal was closed")); }
+
+  // Everything that waits becomes safe, on the calling thread; returns how many.
+  size_t MakeAllSafe() { return Complete(absl::OkStatus()); }
+  size_t Fail(const absl::Status& status) { return Complete(status); }
+  // Each Append calls its completion before it returns.
+  void SafeAtOnce(bool on) {
+    const std::lock_guard lock(mutex_);
+    safe_at_once_ = on;
+  }
+  // Append returns this until it is OK again.
+  void Refuse(absl::Status status) {
+    const std::lock_guard lock(mutex_);
+    refuse_ = std::move(status);
+    space_.notify_all();
+  }
+  // As if they had been found in the segments.
+  void Seed(Item item) {
+    const std::lock_guard lock(mutex_);
+    items_.push_back(std::move(item));
+  }
+  std::vector<Item> items() const {
+    const std::lock_guard lock(mutex_);
+    return items_;
+  }
+  std::vector<Item> items(Queue queue) const {
+    std::vector<Item> out;
+    for (Item& item : items()) {
+      if (item.queue == queue) out.push_back(std::move(item));
+    }
+    return out;
+  }
+  size_t waiting() const {
+    const std::lock_guard lock(mutex_);
+    return waiters_.size();
+  }
+  // Blocks until `count` calls of WaitForSpace have begun.
+  void AwaitSpaceWaits(size_t count) {
+    std::unique_lock lock(mutex_);
+    asked_.wait(lock, [&] { return space_waits_ >= count; });
+  }
+
+  const Epoch& epoch() const override { return epoch_; }
+  const Found& found() const override { return found_; }
+  void Start(Tail* tail) override { tail_ = tail; }
+
+  absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) override {
+    uint64_t number;
+    bool at_once;
+    {
+      const std::lock_guard lock(mutex_);
+      if (!refuse_.ok()) return refuse_;
+      number = ++last_[QueueIndex(record.queue)];
+      Item item;
+      item.epoch = epoch_.id;
+      item.queue = record.queue;
+      item.first = item.last = number;
+      item.id = record.id;
+      item.accepted_ms = record.accepted_ms;
+      item.bytes = std::move(record.bytes);
+      if (tail_ != nullptr) tail_->OnAppended(item);
+      items_.push_back(std::move(item));
+      at_once = safe_at_once_;
+      if (!at_once) waiters_.push_back(std::move(done));
+    }
+    if (at_once) done(absl::OkStatus());
+    return number;
+  }
+  void WhenSafe(Queue, uint64_t, Completion done) override {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!waiters_.empty()) {
+        waiters_.push_back(std::move(done));
+        return;
+      }
+    }
+    done(absl::OkStatus());
+  }
+  bool WaitForSpace(int64_t timeout_ms) override {
+    std::unique_lock lock(mutex_);
+    ++space_waits_;
+    asked_.notify_all();
+    return space_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return refuse_.ok(); });
+  }
+  void Acknowledged(const EpochId&, Queue, uint64_t, int64_t) override {}
+  void LinkUp(Queue, bool) override {}
+  void Release(const EpochId&, Queue, uint64_t) override {}
+  absl::Status Sync() override {
+    MakeAllSafe();
+    return absl::OkStatus();
+  }
+  absl::Status Read(const EpochId& epoch, Queue queue, uint64_t from, uint64_t last,
+                    const std::function<bool(Item)>& visitor) const override {
+    for (Item& item : items(queue)) {
+      if (item.epoch == epoch && item.first >= from && item.first <= last && !visitor(std::move(item))) break;
+    }
+    return absl::OkStatus();
+  }
+  absl::Status ReadAll(const std::function<bool(Item)>& visitor) const override {
+    for (Item& item : items()) {
+      if (!visitor(std::move(item))) break;
+    }
+    return absl::OkStatus();
+  }
+  Span Holds(const EpochId&, Queue queue) const override {
+    const uint64_t last = LastNumber(queue);
+    return {last > 0 ? 1u : 0u, last};
+  }
+  uint64_t LastNumber(Queue queue) const override {
+    const std::lock_guard lock(mutex_);
+    return last_[QueueIndex(queue)];
+  }
+  int64_t SyncedAtMs(Queue, uint64_t) const override { return 0; }
+  Figures figures() const override { return {}; }
+
+ private:
+  size_t Complete(const absl::Status& status) {
+    std::deque<Completion> waiters;
+    {
+      const std::lock_guard lock(mutex_);
+      waiters.swap(waiters_);
+    }
+    for (Completion& done : waiters) done(status);
+    return waiters.size();
+  }
+
+  Epoch epoch_;
+  Found found_;
+  Tail* tail_ = nullptr;
+  mutable std::mutex mutex_;
+  std::condition_variable space_, asked_;
+  // Guarded by mutex_.
+  absl::Status refuse_;
+  bool safe_at_once_ = false;
+  size_t space_waits_ = 0;
+  std::array<uint64_t, kQueueCount> last_{};
+  std::vector<Item> items_;
+  std::deque<Completion> waiters_;
+};
+
+}  // namespace sluice::journal

@@ -1,12 +1,14 @@
 """The same hop by a Mosquitto bridge: devices → broker A → bridge over mTLS, QoS 1 → broker B → a counting subscriber."""
 
+import os
+import pwd
 import shutil
 import time
 from contextlib import contextmanager
 
 from demo import Process, Stack, free_port
 from load import Proxy, Result, first_send, run_sim
-from measure import (Follower, cpu_seconds, end_unwaited, first_sends, peak_rss_mib, written_bytes)
+from measure import (Follower, Refused, cpu_seconds, end_unwaited, first_sends, peak_rss_mib, written_bytes)
 from sluice_side import figures
 
 
@@ -25,7 +27,8 @@ class BridgeSide:
             far_tls, far_plain = free_port(), free_port()
             cert, key = stack.certificates.issue("broker-b", dns=["localhost"])
             far = folder / "far.conf"
-            far.write_text(f"""per_listener_settings true
+            far.write_text(f"""user {pwd.getpwuid(os.getuid()).pw_name}
+per_listener_settings true
 max_queued_messages 0
 max_inflight_messages 0
 listener {far_tls} 127.0.0.1
@@ -53,7 +56,8 @@ allow_anonymous true
 
     @staticmethod
     def start_near(stack, mosquitto, port):
-        """The devices' broker exactly as beside sluiced, and the bridge in it."""
+        """The devices' broker exactly as beside sluiced, and the bridge in it. It speaks 3.1.1: with max_inflight_messages 0
+        Mosquitto 2.0.11 announces a receive maximum of 0, which MQTT 5 forbids."""
         stack.broker_port, stack.broker_tls_port = free_port(), free_port()
         config = stack.write_broker_config()
         cert, key = stack.certificates.issue("bridge", dns=["localhost"])
@@ -65,7 +69,7 @@ topic sluice/v1/+/+ out 1
 cleansession false
 notifications false
 try_private false
-bridge_protocol_version mqttv50
+bridge_protocol_version mqttv311
 restart_timeout 1 2
 bridge_cafile {stack.certificates.ca()}
 bridge_certfile {cert}
@@ -79,8 +83,10 @@ bridge_keyfile {key}
     def warm_up(stack):
         follower = Follower([stack.arrived])
         run_sim(stack, stack.folder / "sim/warm.tsv", 30, prefix="warm-", vending=2, events=40, rate=200, no_receipts=True)
-        follower.wait_still(1, 30)
+        follower.wait_still(1, 10)
         follower.stop()
+        if follower.lines < 40:
+            raise Refused(f"the bridge carries nothing:\n{stack.processes['mosquitto'].tail()}")
 
     @staticmethod
     def count(stack, sends, result):

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 
@@ -22,6 +23,7 @@ class Result:
     reconnect_s: float | None = None
     lost: int = 0
     duplicates: int = 0
+    counted: bool = False                         # lost and duplicates are in the sum
     latency: dict = field(default_factory=dict)   # p50, p99, p99_critical, p99_bulk in ms
 
 
@@ -82,5 +84,4 @@ class Proxy:
 
 
 def say(text):
-    import sys
     print(f"bench: {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from demo import Stack, free_port
 from load import Proxy, Result, first_send, run_sim
-from measure import (Follower, arrivals, cpu_seconds, end_unwaited, first_sends, latencies, peak_rss_mib, percentile,
+from measure import (Follower, Refused, arrivals, cpu_seconds, end_unwaited, first_sends, latencies, peak_rss_mib, percentile,
                      written_bytes)
 
 SERVICES = ("shop", "inventory", "attendance")
@@ -44,8 +44,10 @@ class SluiceSide:
         stack.warm_ledger = stack.folder / "sim/warm.tsv"
         run_sim(stack, stack.warm_ledger, 60, prefix="warm-", vending=2, terminals=1, events=60, rate=200, wait_receipts=40,
                 resend_after=300)
-        follower.wait_still(1, 30)
+        follower.wait_still(1, 20)
         follower.stop()
+        if follower.lines < 60:
+            raise Refused(f"of 60 events {follower.lines} came to the bus:\n{stack.processes['sluiced'].tail()}")
 
     def verdict(self, stack, ledger, result):
         _, verdict = stack.judge([ledger, stack.warm_ledger], wait=60)

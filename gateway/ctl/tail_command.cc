@@ -52,8 +52,10 @@ int RunTail(const Session& session, const TailOptions& options) {
   request.set_last(options.last);
   request.set_follow(options.follow);
   request.set_device_id(options.device_id);
+  bool any = false;
   // Flushed line by line: tail is read through pipes.
   const auto write = [&](const auto& message, auto json, auto format) {
+    any = true;
     Missed(session, message.dropped());
     session.out << (session.json ? Dump(json(message)) : format(message)) << '\n' << std::flush;
     return session.out.good();
@@ -65,7 +67,9 @@ int RunTail(const Session& session, const TailOptions& options) {
                        : (*client)->Tail(request, [&](const pb::TailedEvent& event) {
                            return write(event, EventJson, FormatEvent);
                          });
-  return status.ok() ? kOk : Fail(session, status);
+  if (!status.ok()) return Fail(session, status);
+  if (!any && !session.json) session.err << (options.rejected ? "nothing was refused\n" : "no events\n");
+  return kOk;
 }
 
 }  // namespace sluice::ctl

@@ -9,7 +9,6 @@
 #include "gateway/ctl/escape.h"
 #include "gateway/ctl/format_table.h"
 #include "gateway/ctl/format_time.h"
-#include "gateway/ctl/tail_command.h"
 
 namespace sluice::ctl {
 namespace {
@@ -46,6 +45,13 @@ Paint PaintOfLink(const std::string& link) {
   return link == "refused" ? Paint::kBad : Paint::kWarn;
 }
 
+// Without the id: the body says more, and `tail` has both.
+std::string ShortEvent(const control::v1::TailedEvent& event) {
+  return StrCat(LocalClock(event.received_ms()), "  ", EscapeForTerminal(event.device_id()), "  ",
+                EscapeForTerminal(event.kind()), "  ", EscapeForTerminal(event.queue()), "#", event.number(), "  ",
+                EscapeForTerminal(event.summary()));
+}
+
 std::string Safe(const std::string& text) { return text.empty() ? "-" : EscapeForTerminal(text); }
 
 // The table's title line dim, its rows painted by `paint_of(index)`.
@@ -73,14 +79,14 @@ void AddHead(std::vector<Line>& lines, const WatchModel& model, const GetStatusR
 void AddQueues(std::vector<Line>& lines, const WatchModel& model, const GetStatusResponse& status, int64_t now_ms) {
   constexpr auto kRight = Table::Align::kRight;
   Table table({{"QUEUE"}, {"LINK"}, {"IN/s", kRight}, {"OUT/s", kRight}, {"PENDING", kRight}, {"OLDEST", kRight},
-               {"STORED", kRight}, {"ACK TIME", kRight}, {"ACKED", kRight}, {"GAPS", kRight}, {"DEAD", kRight}});
+               {"STORED", kRight}, {"ACK TIME", kRight}, {"GAPS", kRight}, {"DEAD", kRight}, {"ACKED", kRight}});
   for (const auto& queue : status.queues()) {
     const auto rates = model.rates(queue.name());
     table.Add({queue.name(), queue.link(), model.has_rates() ? Rate(rates.accepted) : "-",
                model.has_rates() ? Rate(rates.acknowledged) : "-", StrCat(queue.pending()),
                queue.pending() > 0 ? Duration(queue.oldest_ms()) : "-", StrCat(queue.stored()),
-               queue.ack_time_us() > 0 ? Microseconds(queue.ack_time_us()) : "-", StrCat(queue.acknowledged()),
-               StrCat(queue.gaps()), StrCat(queue.dead_letters())});
+               queue.ack_time_us() > 0 ? Microseconds(queue.ack_time_us()) : "-", StrCat(queue.gaps()),
+               StrCat(queue.dead_letters()), StrCat(queue.acknowledged())});
   }
   AddTable(lines, table, [&](int i) { return PaintOfLink(status.queues(i).link()); });
   for (const auto& queue : status.queues()) {
@@ -143,7 +149,7 @@ std::string DrawScreen(const WatchModel& model, ScreenSize size, int64_t now_ms,
   const size_t room = size.rows > lines.size() ? size.rows - lines.size() : 0;
   const size_t shown = std::min(room, model.events().size());
   for (size_t i = model.events().size() - shown; i < model.events().size(); ++i) {
-    lines.push_back({FormatEvent(model.events()[i]), Paint::kPlain});
+    lines.push_back({ShortEvent(model.events()[i]), Paint::kPlain});
   }
   return Join(lines, size, colour);
 }

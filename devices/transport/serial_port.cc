@@ -3,6 +3,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <asio.hpp>
 #include <chrono>
@@ -83,6 +84,11 @@ class Port : public std::enable_shared_from_this<Port> {
       queued_ += bytes.size();
     }
     asio::post(port_.get_executor(), [self = shared_from_this(), bytes = std::move(bytes)]() mutable {
+      if (!self->port_.is_open()) {
+        std::lock_guard lock(self->mu_);
+        self->queued_ -= std::min(self->queued_, bytes.size());
+        return;
+      }
       self->outgoing_.push_back(std::move(bytes));
       if (self->outgoing_.size() == 1) self->WriteNext();
     });
@@ -99,10 +105,10 @@ class Port : public std::enable_shared_from_this<Port> {
     if (!running_ || port_.is_open()) return;
     // A plain number says nothing about the device behind it: hold on to its name from the first time on.
     path_ = StablePathOf(path_, options_.by_id_folder);
+    Watch();   // before the attempt, so that nothing falls between
     absl::StatusOr<int> fd = OpenSerial(options_, path_);
     if (!fd.ok()) {
       SetStatus(false, StrCat(MessageOf(fd.status()), "; waiting for it"));
-      Watch();
       WaitAndRetry();
       return;
     }
@@ -165,7 +171,7 @@ class Port : public std::enable_shared_from_this<Port> {
       if (error || self->outgoing_.empty()) return;   // the reader sees the loss, too
       {
         std::lock_guard lock(self->mu_);
-        self->queued_ -= self->outgoing_.front().size();
+        self->queued_ -= std::min(self->queued_, self->outgoing_.front().size());
       }
       self->outgoing_.pop_front();
       self->WriteNext();

@@ -185,6 +185,13 @@ absl::Status Store::Read(Work work) {
   return status;
 }
 
+absl::Status Store::ReadOnce(const std::string& path, Work work) {
+  ASSIGN_OR_RETURN(std::unique_ptr<Connection> reader, Connection::Open(path, false, 0));
+  int64_t none = 0;
+  Transaction transaction(*reader, none);
+  return work(transaction);
+}
+
 absl::Status Store::CheckpointWhenIdle() {
   std::unique_lock lock(write_mutex_, std::try_to_lock);
   if (!lock.owns_lock() || writer_ == nullptr || writer_->wal_pages() < options_.idle_checkpoint_pages) {

@@ -95,6 +95,9 @@ class Store {
   // Runs `work` on a snapshot.
   absl::Status Read(Work work);
 
+  // Runs `work` on a connection of its own to a database that may be open elsewhere: tools and tests.
+  static absl::Status ReadOnce(const std::string& path, Work work);
+
   // The highest position of what is committed.
   int64_t committed_position() const { return committed_position_.load(std::memory_order_acquire); }
   // `listener` is called after every commit that took positions, from the writing thread: it must not block and not

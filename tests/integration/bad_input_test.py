@@ -95,7 +95,7 @@ class ForeignIdentity(StackTest):
         bad.write_text(text.replace(str(good_cert), str(cert)).replace(str(good_key), str(key)))
         stack.start_gateway(config=bad)
         ledger = stack.folder / "sim/ledger.tsv"
-        sim = stack.start_sim(vending=1, broker=f"tcp://127.0.0.1:{stack.broker_port}", users_dir=stack.folder / "users",
+        sim = stack.start_sim(vending=1, broker=f"mqtt://127.0.0.1:{stack.broker_port}", users_dir=stack.folder / "users",
                               ledger=ledger, state=stack.folder / "sim", events=50, rate=200, wait_receipts=30)
         self.assertEqual(sim.popen.wait(60), 0, sim.tail())
         status = stack.status()

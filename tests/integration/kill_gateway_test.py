@@ -22,7 +22,7 @@ class KillGateway(StackTest):
         gateway = stack.start_gateway()
         ledger = stack.folder / "sim/ledger.tsv"
         sim = stack.start_sim(vending=6, sensors=3, terminals=3, serial=1, serial_dir=stack.folder / "serial",
-                              broker=f"ssl://localhost:{stack.broker_tls_port}", ca=stack.certificates.ca(),
+                              broker=f"mqtts://localhost:{stack.broker_tls_port}", ca=stack.certificates.ca(),
                               users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim", rate=1000,
                               resend_after=1000, wait_receipts=120)
         for _ in range(KILLS):

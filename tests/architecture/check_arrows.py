@@ -26,10 +26,12 @@ def matches(pattern, path):
     return pattern in (path, folder)
 
 
-def rule_of(folder, arrows):
-    """The key that governs a folder: itself, else the most special pattern."""
-    if folder in arrows:
-        return folder
+def rule_of(name, arrows):
+    """The key that governs a file: its name, else its folder, else the longest pattern for the folder."""
+    folder = name.rpartition("/")[0]
+    for key in (name, folder):
+        if key in arrows:
+            return key
     patterns = [key for key in arrows if key.endswith("*") and matches(key, folder + "/x")]
     return max(patterns, key=len, default=None)
 
@@ -47,7 +49,7 @@ def check_file(path, name, rules):
     header = name.endswith(".h")
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
-    key = rule_of(folder, rules["arrows"])
+    key = rule_of(name, rules["arrows"])
     if key is None:
         yield 1, f"folder {folder} has no line in tests/architecture/arrows.toml"
     if header and not text.startswith("//"):

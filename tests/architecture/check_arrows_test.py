@@ -42,6 +42,10 @@ class CheckArrowsTest(unittest.TestCase):
         self.assertEqual(self.one("devices/lines/a.cc", '#include "devices/driver.h"\n#include "devices/transport/x.h"\n'
                                   '#include "sluice/event/v1/event.pb.h"\n#include "base/item.h"\n'), [])
 
+    def test_only_the_list_of_drivers_knows_families(self):
+        self.assertEqual(self.one("devices/all_drivers.cc", '#include "devices/native/driver.h"\n'), [])
+        self.assert_caught("devices/driver.cc", '#include "devices/native/driver.h"\n', 1, "must not include")
+
     def test_the_simulator_shares_nothing_with_drivers(self):
         self.assert_caught("devices/sim/a.cc", '#include "devices/json_event.h"\n', 1, "must not include")
 

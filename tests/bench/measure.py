@@ -102,9 +102,9 @@ class Follower(threading.Thread):
             file.close()
 
     def wait_still(self, seconds, limit):
-        """Until nothing grew for `seconds`; gives up after `limit`."""
+        """Until nothing grew for `seconds`; gives up after `limit`, or a minute in which nothing ever came."""
         begin = time.time()
-        while time.time() - begin < limit:
+        while time.time() - begin < (limit if self.last_growth else min(limit, 60)):
             if self.last_growth and time.time() - self.last_growth > seconds:
                 return
             time.sleep(0.05)

@@ -266,6 +266,7 @@ Verdict Tally::Judge(size_t show) const {
       });
     }
   }
+  v.unexplained = v.missing_effects - std::min(v.missing_effects, v.declared_lost);
   v.duplicates = v.duplicates_store + v.duplicates_bus;
   v.order_breaks = v.order_breaks_store + v.order_breaks_bus;
   return v;
@@ -307,6 +308,7 @@ std::string Verdict::ToJson() const {
   member("foreign", foreign);
   member("dead_letters", dead_letters);
   member("declared_lost", declared_lost);
+  member("unexplained", unexplained);
   member("torn_lines", torn_lines);
   out += ",\"missing_by_kind\":{";
   bool first = true;

@@ -86,7 +86,9 @@ struct Verdict {
   uint64_t named_unsent = 0;      // a receipt for a number that was never sent
   uint64_t misplaced = 0;         // an effect in another queue than its kind's
   uint64_t effects = 0, events = 0, unnumbered = 0, foreign = 0;
-  uint64_t dead_letters = 0, declared_lost = 0;
+  uint64_t dead_letters = 0;
+  uint64_t declared_lost = 0;     // by gaps that the cloud recorded
+  uint64_t unexplained = 0;       // accepted, without effect, and more than the declared gaps can cover
   uint64_t torn_lines = 0;
   std::map<std::string, uint64_t> missing_by_kind;
   std::vector<std::string> faults;  // the first ones, for people

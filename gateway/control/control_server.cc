@@ -107,7 +107,8 @@ class ControlServerImpl final : public ControlServer {
     if (server_ == nullptr || port == 0) {
       return absl::UnavailableError(StrCat("cannot listen on ", options_.socket_path, "; is its folder writable?"));
     }
-    // Until here the process's umask decided; none that leaves the socket open to others is in use with systemd.
+    // gRPC bound it under the process's umask. The usual 022 lets only the owner connect (that takes write permission), so
+    // until here the socket is narrower than asked for, never wider.
     if (chmod(options_.socket_path.c_str(), static_cast<mode_t>(options_.mode)) != 0) {
       return absl::ErrnoToStatus(errno, AsAbsl(StrCat("setting the mode of ", options_.socket_path)));
     }

@@ -74,6 +74,8 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeCloudChannel(const CloudTarge
   // Named for its other use: it also bounds one attempt to connect, which is 20 s otherwise.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
   if (!target.server_name.empty()) arguments.SetSslTargetNameOverride(target.server_name);
+  // What is named is what is dialled: http_proxy of the environment is for browsers.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // A channel of its own for each attempt: a shared one remembers failures.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   return grpc::CreateCustomChannel(service.address, grpc::SslCredentials(options), arguments);

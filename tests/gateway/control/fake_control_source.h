@@ -43,8 +43,9 @@ class TestRing {
   std::vector<Positioned> ReadAfter(uint64_t position, size_t max) const {
     const std::lock_guard lock(mutex_);
     std::vector<Positioned> out;
-    for (const Positioned& entry : entries_) {
-      if (entry.position > position && out.size() < max) out.push_back(entry);
+    const uint64_t forgotten = newest_ - entries_.size();   // positions are contiguous
+    for (size_t i = std::max(position, forgotten) - forgotten; i < entries_.size() && out.size() < max; ++i) {
+      out.push_back(entries_[i]);
     }
     return out;
   }

@@ -51,7 +51,7 @@ class SluicectlCloudTest : public testing::Test {
     return arguments;
   }
   ProgramResult Run(std::vector<std::string> arguments) const {
-    return RunProgram(Command(std::move(arguments)), {"TZ=UTC"});
+    return RunProgram(Command(std::move(arguments)), {"TZ=UTC", "https_proxy=http://127.0.0.1:9", "http_proxy=http://127.0.0.1:9"});
   }
 
   fakes::TestAuthority authority_;

@@ -1,0 +1,52 @@
+# bash completion for sluicectl
+# Checked against the program by tests/gateway/ctl/documents_test.py.
+
+_sluicectl() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
+  COMPREPLY=()
+  case $prev in
+    --socket | --ca | --cert | --key | --run-json)
+      mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+      return
+      ;;
+    --from)
+      mapfile -t COMPREPLY < <(compgen -W "shop inventory attendance" -- "$cur")
+      return
+      ;;
+    --last | --device | --interval | --count | --limit | --shop-id | --product | --employee | --type | --shop | \
+      --inventory | --attendance | --server-name)
+      return
+      ;;
+  esac
+
+  # The words that are neither options nor their values: the command.
+  local command="" word skip=""
+  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+    if [[ -n $skip ]]; then
+      skip=""
+    elif [[ $word == --json || $word == --help || $word == --no-follow || $word == --rejected || $word == --follow ]]; then
+      :
+    elif [[ $word == -* ]]; then
+      skip=1
+    else
+      command+="${command:+ }$word"
+    fi
+  done
+
+  local connection="--run-json --shop --inventory --attendance --ca --cert --key --server-name"
+  local words
+  case $command in
+    "") words="status devices queues tail trace sync watch cloud" ;;
+    tail) words="--last --no-follow --device --rejected" ;;
+    sync) words="now" ;;
+    watch) words="--interval --count" ;;
+    cloud) words="devices stock punches events $connection" ;;
+    "cloud devices") words="--shop-id --limit $connection" ;;
+    "cloud stock") words="--shop-id --product --limit $connection" ;;
+    "cloud punches") words="--shop-id --employee --limit $connection" ;;
+    "cloud events") words="--last --follow --type --from $connection" ;;
+    *) words="" ;;
+  esac
+  mapfile -t COMPREPLY < <(compgen -W "$words --socket --json --help" -- "$cur")
+}
+complete -F _sluicectl sluicectl

@@ -81,7 +81,9 @@ ScanEnd ScanSegment(const File& file, uint64_t segment, const EpochId& epoch, ui
       offset = next;
       continue;
     }
-    if (header.skipped != skipped) {
+    // A scan from a mark of the index has not seen what lies before its first record.
+    const bool joins = header.skipped == skipped || (offset == from && from != kFirstRecordOffset);
+    if (!joins) {
       // Something stood before it that is gone, or a payload plays at being a record.
       end.status = Bad(segment, offset, "a record that does not join the one before");
       return end;

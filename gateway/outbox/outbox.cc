@@ -137,6 +137,7 @@ void OutboxImpl::Acknowledge(Queue queue, const EpochId& epoch, uint64_t through
     }
     NoteTime(state, stream->id, kAcknowledged, stream->acked_to + 1, through);
     counters_["acknowledged"] += static_cast<int64_t>(through - stream->acked_to);
+    state.acknowledged += through - stream->acked_to;
     stream->acked_to = through;
     stream->acked_high = std::max(stream->acked_high, through);
     stream->changed = true;
@@ -179,13 +180,13 @@ QueueFigures OutboxImpl::figures(Queue queue) const {
   Lock lock(mu_);
   const QueueState& state = queues_[QueueIndex(queue)];
   QueueFigures out;
+  out.acknowledged = state.acknowledged;
   int64_t oldest = 0;
   for (const auto& stream : state.streams) {
     const Stream::Amount stored = stream->Stored();
     const Stream::Amount acked = stream->StoredUpTo(stream->acked_to);
     out.stored += stored.rows;
     out.stored_bytes += stored.bytes;
-    out.acknowledged += acked.rows;
     out.pending += stored.rows - acked.rows;
     out.pending_bytes += stored.bytes - acked.bytes;
     for (const StoredRange& range : stream->ranges) out.gaps += range.gaps;

@@ -62,6 +62,7 @@ class OutboxImpl final : public Outbox {
     std::function<void()> wake;
     bool armed = true;                              // the next item calls `wake`
     bool link_up = false;
+    uint64_t acknowledged = 0;                      // since the start
     int64_t ack_time_us = 0;                        // smoothed
     std::deque<TimeRow> times;                      // ascending by time, bounded
     size_t times_saved = 0;                         // how many of them are in the database

@@ -300,7 +300,8 @@ password_file = "{self.password("sluice-gateway")}"
         self.gateway_config = config
         process = self._start("sluiced", [self.binaries / "sluiced", "--config", config], env=env)
         if ready:
-            process.expect(lambda: self.status_or_none(), 20, "answers on its socket")
+            # A broker keeps nothing for a session it has not seen yet: what devices say before is answered and dropped.
+            process.expect(self._subscribed, 20, "answers on its socket and is connected to the broker")
         return process
 
     def start_sim(self, name="sim", **options):
@@ -331,6 +332,10 @@ password_file = "{self.password("sluice-gateway")}"
             return self.status()
         except (StartError, subprocess.TimeoutExpired, json.JSONDecodeError):
             return None
+
+    def _subscribed(self):
+        status = self.status_or_none()
+        return status and all(s["state"] == "connected" for s in status["sources"] if s["name"].startswith("mqtt:"))
 
     def judge(self, ledgers, wait=30):
         """(exit code, verdict) over all ledgers."""

@@ -35,6 +35,9 @@ class JudgeTest : public testing::Test {
       Ledger("P\t" + key + "\n");
     }
   }
+  void Resend(const std::string& device, int boot, int seq) {
+    Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000001\t17\n");
+  }
   void Receipt(const std::string& device, int boot, const std::string& ranges) {
     Ledger("R\t" + device + "\t" + std::to_string(boot) + "\t" + ranges + "\n");
   }
@@ -192,6 +195,25 @@ TEST_F(JudgeTest, OneHigherNumberThatWasNotNamedBeforeIsEnoughForABreak) {
   Receipt("vm-1", 7, "1-1,4-4");
   Receipt("vm-1", 7, "1-5");
   for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);  // 5 was named together with 2
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, WhatWasSentAgainAfterAHoleWasSeenMayFollowAllThatWasSentBeforeIt) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,4-4");  // the gateway lacks 2
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);
+  Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.late, 2u);
+}
+
+TEST_F(JudgeTest, WhatWasSentAgainWithoutAHoleIsNoExcuse) {
+  Send("vm-1", 7, 5);
+  Resend("vm-1", 7, 2);           // impatient: no receipt at all yet
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);
   EXPECT_EQ(Judge().order_breaks_store, 1u);
 }
 

@@ -1,5 +1,6 @@
 // Order per device within a queue: a lower (boot, seq) after a higher one is a break, unless the source's own ledger shows
-// that it was late already when the gateway took it: a receipt named the higher one before any receipt named the lower.
+// that it was late already when the gateway took it: a receipt named the higher one before any receipt named the lower, or
+// receipts had shown that the gateway lacked the lower one, and the higher was sent before the lower was sent again.
 #pragma once
 
 #include <algorithm>
@@ -41,32 +42,37 @@ class OrderCheck {
       return std::tie(a.device, a.queue, a.position) < std::tie(b.device, b.queue, b.position);
     });
     Result result;
-    Skyline skyline;
+    Skyline by_receipt;
+    Skyline by_sending;
     for (size_t i = 0; i < sightings.size(); ++i) {
       const Sighting& one = sightings[i];
       if (!devices_[one.device].in_ledger) continue;
       if (i == 0 || sightings[i - 1].device != one.device || sightings[i - 1].queue != one.queue) {
-        skyline.clear();
+        by_receipt.clear();
+        by_sending.clear();
       }
       const Key key{one.boot, one.seq};
-      const uint32_t named_at = devices_[one.device].boots.at(one.boot).Find(one.seq)->named_at;
-      if (const auto higher = skyline.upper_bound(key); higher != skyline.end()) {
-        if (higher->second >= named_at) {
+      const Record& record = *devices_[one.device].boots.at(one.boot).Find(one.seq);
+      if (const auto higher = by_receipt.upper_bound(key); higher != by_receipt.end()) {
+        const bool named_later = higher->second >= record.named_at;
+        const bool sent_later = record.again_at == kNever || by_sending.upper_bound(key)->second >= record.again_at;
+        if (named_later && sent_later) {
           ++result.breaks;
           on_break(one);
         } else {
           ++result.late;
         }
       }
-      Insert(skyline, key, named_at);
+      Insert(by_receipt, key, record.named_at);
+      Insert(by_sending, key, record.sent_at);
     }
     return result;
   }
 
  private:
   using Key = std::pair<uint64_t, uint64_t>;  // (boot, seq)
-  // Of what was seen: key → receipt, only those that no other dominates (key and receipt both at least as high). Keys
-  // ascend, receipts descend, so the first above a key has the latest receipt of all above it.
+  // Of what was seen: key → receipt (or sending), only those that no other dominates (both at least as high). Keys ascend,
+  // receipts descend, so the first above a key has the latest receipt of all above it.
   using Skyline = std::map<Key, uint32_t>;
 
   static void Insert(Skyline& skyline, const Key& key, uint32_t named_at) {

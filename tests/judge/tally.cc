@@ -83,14 +83,21 @@ const Record* Boot::Find(uint64_t seq) const {
 
 uint64_t Boot::NameNew(uint64_t first, uint64_t last, uint32_t receipt) {
   uint64_t sent = 0;
-  const auto name = [&](Record& record) {
+  const auto name = [&](uint64_t seq, Record& record) {
     if (!record.sent) return;
     ++sent;
     record.named_at = receipt;
+    uint64_t& highest = highest_named_[static_cast<size_t>(QueueOf(record.kind))];
+    highest = std::max(highest, seq);
   };
-  for (uint64_t seq = first; seq < dense_.size() && seq <= last; ++seq) name(dense_[seq]);
-  for (auto it = sparse_.lower_bound(first); it != sparse_.end() && it->first <= last; ++it) name(it->second);
+  for (uint64_t seq = first; seq < dense_.size() && seq <= last; ++seq) name(seq, dense_[seq]);
+  for (auto it = sparse_.lower_bound(first); it != sparse_.end() && it->first <= last; ++it) name(it->first, it->second);
   return last - first + 1 - sent;
+}
+
+bool Boot::IsNamed(uint64_t seq) const {
+  const auto after = named_.upper_bound(seq);
+  return after != named_.begin() && std::prev(after)->second >= seq;
 }
 
 uint64_t Boot::Name(uint64_t first, uint64_t last, uint32_t receipt) {
@@ -128,9 +135,16 @@ uint32_t Tally::IndexOf(std::string_view device) {
 void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind) {
   Device& source = DeviceAt(device);
   source.in_ledger = true;
-  Record& record = source.boots[boot].At(seq);
-  record.sent = true;
-  record.kind = kind;
+  Boot& numbers = source.boots[boot];
+  Record& record = numbers.At(seq);
+  const uint32_t sending = source.sendings++;
+  if (!record.sent) {
+    record.sent = true;
+    record.kind = kind;
+    record.sent_at = sending;
+  } else if (record.again_at == kNever && numbers.HighestNamed(QueueOf(kind)) > seq && !numbers.IsNamed(seq)) {
+    record.again_at = sending;
+  }
 }
 
 void Tally::Puback(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).puback = true; }

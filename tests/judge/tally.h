@@ -4,6 +4,7 @@
 // ARCHITECTURE.md. It matches by (device, boot, seq), never by event_id.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -31,6 +32,8 @@ inline constexpr uint32_t kNever = UINT32_MAX;
 
 struct Record {
   uint32_t named_at = kNever;  // which of the device's receipts named it first
+  uint32_t sent_at = 0;        // which of the device's sendings was its first …
+  uint32_t again_at = kNever;  // … and which repeated it first after a receipt had shown that the gateway lacked it
   Kind kind = Kind::kUnknown;
   bool sent = false;
   bool puback = false;
@@ -43,6 +46,9 @@ class Boot {
  public:
   Record& At(uint64_t seq);
   const Record* Find(uint64_t seq) const;
+  bool IsNamed(uint64_t seq) const;
+  // The highest number of the queue that a receipt has named.
+  uint64_t HighestNamed(Queue queue) const { return highest_named_[static_cast<size_t>(queue)]; }
   // A receipt names [first, last]; only numbers not named before change. Returns how many of them were never sent.
   uint64_t Name(uint64_t first, uint64_t last, uint32_t receipt);
 
@@ -58,12 +64,14 @@ class Boot {
   std::vector<Record> dense_;
   std::map<uint64_t, Record> sparse_;     // far beyond dense_
   std::map<uint64_t, uint64_t> named_;    // first → last, disjoint, not adjacent
+  std::array<uint64_t, 5> highest_named_{};
 };
 
 struct Device {
   std::string name;
   bool in_ledger = false;
   uint32_t receipts = 0;
+  uint32_t sendings = 0;
   std::map<uint64_t, Boot> boots;
 };
 

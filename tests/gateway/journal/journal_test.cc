@@ -264,6 +264,24 @@ TEST_F(JournalTest, ReadsFromTheMiddleAcrossSegments) {
   EXPECT_TRUE(ReadAll(journal_->epoch().id, 3001).empty());
 }
 
+// The index's marks stand every 64 KiB: one may fall on the first record after a sync, which names the bytes skipped before it.
+TEST_F(JournalTest, ReadsFromAMarkThatStandsBehindASync) {
+  options_.segment_bytes = 1 << 20;
+  Open();
+  uint64_t n = 0;
+  while (n < 2000) {
+    for (int i = 0; i < 7; ++i) Append(++n);
+    ASSERT_TRUE(journal_->Sync().ok());
+    Append(n, nullptr, Queue::kShopUrgent);   // the first of each block is rare
+    ASSERT_TRUE(journal_->Sync().ok());
+  }
+  for (uint64_t from = 1; from < n; from += 13) ASSERT_EQ(ReadAll(journal_->epoch().id, from).size(), n - from + 1) << from;
+  const uint64_t urgent = journal_->LastNumber(Queue::kShopUrgent);
+  for (uint64_t from = 1; from <= urgent; ++from) {
+    ASSERT_EQ(ReadAll(journal_->epoch().id, from, Queue::kShopUrgent).size(), urgent - from + 1) << from;
+  }
+}
+
 TEST_F(JournalTest, SegmentsAreRecycledOnceReleasedAndRefusedBefore) {
   Open();
   uint64_t n = 0;

@@ -18,11 +18,9 @@ class KillGateway(StackTest):
         stack = self.new_stack(devices=names(6, 3, 3))
         stack.start_broker()
         stack.start_cloud()
-        stack.serial_ports = ["serial-0001"]
         gateway = stack.start_gateway()
         ledger = stack.folder / "sim/ledger.tsv"
-        sim = stack.start_sim(vending=6, sensors=3, terminals=3, serial=1, serial_dir=stack.folder / "serial",
-                              broker=f"mqtts://localhost:{stack.broker_tls_port}", ca=stack.certificates.ca(),
+        sim = stack.start_sim(vending=6, sensors=3, terminals=3, broker=f"mqtts://localhost:{stack.broker_tls_port}", ca=stack.certificates.ca(),
                               users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim", rate=1000,
                               resend_after=1000, wait_receipts=120)
         for _ in range(KILLS):

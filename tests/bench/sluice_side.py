@@ -40,14 +40,12 @@ class SluiceSide:
 
     def warm_up(self, stack):
         """Until an event of each class has gone the whole way: all streams stand."""
-        follower = Follower(stack.bus)
         stack.warm_ledger = stack.folder / "sim/warm.tsv"
         run_sim(stack, stack.warm_ledger, 60, prefix="warm-", vending=2, terminals=1, events=60, rate=200, wait_receipts=40,
                 resend_after=300)
-        follower.wait_still(1, 20)
-        follower.stop()
-        if follower.lines < 60:
-            raise Refused(f"of 60 events {follower.lines} came to the bus:\n{stack.processes['sluiced'].tail()}")
+        code, verdict = stack.judge([stack.warm_ledger], wait=30)
+        if code:
+            raise Refused(f"60 events did not go the whole way: {verdict}\n{stack.processes['sluiced'].tail()}")
 
     def verdict(self, stack, ledger, result):
         _, verdict = stack.judge([ledger, stack.warm_ledger], wait=60)

@@ -7,11 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "devices/driver.h"
 #include "gateway/intake/device_ranges.h"
 #include "gateway/intake/recent_ids.h"
+#include "sluice/event/v1/event.pb.h"
 
 namespace sluice::intake {
 
@@ -81,5 +83,11 @@ struct Device {
   Device(std::string device_id, std::shared_ptr<Chores> device_chores)
       : id(std::move(device_id)), chores(std::move(device_chores)) {}
 };
+
+// What the event tells about the device.
+void NoteState(DeviceFigures& figures, const event::v1::DeviceEvent& event);
+// Call these with device.mutex held.
+void NoteNumber(Device& device, uint64_t boot, uint64_t seq);
+void NoteChange(const std::shared_ptr<Device>& device);   // the device's row is to be saved
 
 }  // namespace sluice::intake

@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "gateway/intake/event_id.h"
 #include "gateway/intake/routing.h"
+#include "gateway/intake/snapshot_row.h"
 #include "gateway/intake/validate.h"
 
 namespace sluice::intake {
@@ -16,65 +17,9 @@ namespace {
 
 using event::v1::DeviceEvent;
 
-// Snapshot rows of devices; leaves room for rows of other kinds.
-constexpr std::string_view kRowPrefix = "device/";
 constexpr int64_t kSpaceWaitMs = 200;
 
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
-
-std::string_view StateName(event::v1::Status::State state) {
-  switch (state) {
-    case event::v1::Status::STATE_ONLINE: return "online";
-    case event::v1::Status::STATE_OFFLINE: return "offline";
-    case event::v1::Status::STATE_DEGRADED: return "degraded";
-    case event::v1::Status::STATE_OUT_OF_SERVICE: return "out_of_service";
-    default: return "";
-  }
-}
-
-// A last will cannot count: offline without a number came from the broker.
-void NoteState(DeviceFigures& figures, const DeviceEvent& event) {
-  const bool counted = event.has_sequence() || !event.message_id().empty();
-  if (event.has_status()) {
-    figures.state = StateName(event.status().state());
-    figures.offline_by_will = !counted && event.status().state() == event::v1::Status::STATE_OFFLINE;
-  } else if (figures.offline_by_will) {
-    figures.state = "online";   // it speaks again and has only not said so
-    figures.offline_by_will = false;
-  }
-}
-
-void NoteNumber(Device& device, uint64_t boot, uint64_t seq) {
-  DeviceFigures& figures = device.figures;
-  figures.last_seq = figures.boot == boot ? std::max(figures.last_seq, seq) : seq;
-  figures.boot = boot;
-}
-
-// Call with device.mutex held.
-void OweBoot(const std::shared_ptr<Device>& device, uint64_t boot) {
-  if (device->source == nullptr || device->source->channel.load(std::memory_order_acquire) == nullptr) return;
-  auto& owed = device->owed_boots;
-  if (std::find(owed.begin(), owed.end(), boot) == owed.end()) {
-    if (owed.size() == Device::kMaxOwed) return;
-    owed.push_back(boot);
-  }
-  OweReceipt(device);
-}
-
-void OweId(const std::shared_ptr<Device>& device, std::string message_id) {
-  if (device->source == nullptr || device->source->channel.load(std::memory_order_acquire) == nullptr) return;
-  if (device->owed_ids.size() < Device::kMaxOwed) device->owed_ids.push_back(std::move(message_id));
-  OweReceipt(device);
-}
-
-// Call with device.mutex held.
-void NoteChange(const std::shared_ptr<Device>& device) {
-  if (device->change_listed) return;
-  const std::lock_guard lock(device->chores->mutex);
-  if (device->chores->closed) return;
-  device->chores->changed.push_back(device);
-  device->change_listed = true;
-}
 
 }  // namespace
 
@@ -89,7 +34,7 @@ Intake::Intake(Options options, journal::Journal& journal, const Clock& clock, R
       devices_(options_.max_devices, chores_,
                [this](const std::string& id) {
                  const std::lock_guard lock(rows_mutex_);
-                 rows_[StrCat(kRowPrefix, id)] = "";
+                 rows_[RowKey(options_.gateway, id)] = "";
                }),
       receipts_(chores_, options_.receipt_interval_ms),
       rejects_(options_.rejects, clock, std::move(store_reject)) {}
@@ -228,7 +173,7 @@ journal::Completion Intake::CompletionOf(const std::shared_ptr<Device>& device, 
 
 absl::StatusOr<uint64_t> Intake::AppendOrWait(Queue queue, const EventId& id, int64_t accepted_ms,
                                               const std::string& bytes,
-                                              const std::function<journal::Completion()>& completion) {
+                                              absl::FunctionRef<journal::Completion()> completion) {
   struct Waiting {   // counted for as long as it lives
     std::atomic<uint64_t>& gauge;
     explicit Waiting(std::atomic<uint64_t>& counter) : gauge(counter) { Count(gauge); }
@@ -281,7 +226,9 @@ absl::Status Intake::Refuse(const std::string& source, const std::string& where,
   rejection.where = where;
   rejection.device_id = event.device_id();
   rejection.reason = MessageOf(why);
-  rejection.head = event.ShortDebugString();
+  const auto route = RouteOf(event.body_case());
+  const bool personal = route && IsPersonal(route->queue);   // the table of refusals is not sealed
+  rejection.head = personal ? "(names a person: not kept)" : event.ShortDebugString();
   rejection.size = event.ByteSizeLong();
   rejection.has_sequence = event.has_sequence();
   rejection.boot = event.sequence().boot();
@@ -336,78 +283,6 @@ Figures Intake::figures() const {
           .devices = devices_.size(),
           .snapshot_errors = read(counters_.snapshot_errors),
           .unreadable_records = read(counters_.unreadable_records)};
-}
-
-std::map<std::string, std::string> Intake::TakeChanged() {
-  std::vector<std::shared_ptr<Device>> changed;
-  {
-    const std::lock_guard lock(chores_->mutex);
-    changed.swap(chores_->changed);
-  }
-  std::map<std::string, std::string> rows;
-  {
-    const std::lock_guard lock(rows_mutex_);
-    rows.swap(rows_);
-  }
-  for (const auto& device : changed) {
-    const std::lock_guard lock(device->mutex);
-    device->change_listed = false;
-    rows[StrCat(kRowPrefix, device->id)] = device->ranges.Encode();
-  }
-  return rows;
-}
-
-void Intake::GiveBack(std::map<std::string, std::string> rows) {
-  const std::lock_guard lock(rows_mutex_);
-  rows_.merge(rows);   // keeps what is already there: it is newer
-}
-
-absl::Status Intake::Restore(const std::map<std::string, std::string>& rows) {
-  RETURN_IF_ERROR(WithContext(journal_.ReadAll([this](Item item) {
-    if (!item.IsGap()) RestoreRecord(item);
-    return true;
-  }),
-                              "device ranges from the journal"));
-  for (const auto& [key, row] : rows) {
-    if (key.compare(0, kRowPrefix.size(), kRowPrefix) != 0) continue;
-    const std::string id = key.substr(kRowPrefix.size());
-    const auto ranges = DeviceRanges::Decode(row);
-    if (!ranges.ok() || !IsDeviceId(id)) {
-      Count(counters_.snapshot_errors);
-      continue;
-    }
-    const std::shared_ptr<Device> device = devices_.FindOrAdd(id, clock_.MonotonicUs());
-    const std::lock_guard lock(device->mutex);
-    device->ranges.MergeOlder(*ranges);
-    if (device->figures.boot == 0 && !device->ranges.boots().empty()) {
-      const auto& newest = device->ranges.boots().front();
-      NoteNumber(*device, newest.boot, newest.taken.highest());
-    }
-  }
-  return absl::OkStatus();
-}
-
-void Intake::RestoreRecord(const Item& item) {
-  thread_local DeviceEvent event;
-  if (!event.ParseFromString(item.bytes)) {
-    Count(counters_.unreadable_records);
-    return;
-  }
-  if (event.boot_id() == clock_watch_.boot_id().View()) clock_watch_.SawEarlier(event.clock_state());
-  if (event.has_clock_fix()) return;
-  const std::shared_ptr<Device> device = devices_.FindOrAdd(event.device_id(), clock_.MonotonicUs());
-  const std::lock_guard lock(device->mutex);
-  device->figures.last_seen_ms = event.received_time_ms();
-  NoteState(device->figures, event);
-  if (event.has_sequence()) {
-    const uint64_t boot = event.sequence().boot(), seq = event.sequence().seq();
-    device->ranges.MarkTaken(boot, seq);
-    device->ranges.MarkSafe(boot, seq);
-    NoteNumber(*device, boot, seq);
-    NoteChange(device);
-  } else if (!event.message_id().empty()) {
-    device->ids.MarkSafe(item.id);
-  }
 }
 
 absl::Status Intake::PollClock() {

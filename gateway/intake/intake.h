@@ -14,7 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "devices/driver.h"
@@ -92,8 +94,8 @@ class Intake final : public devices::EventSink {
   std::vector<DeviceInfo> devices() const { return devices_.List(); }
   const TailRing& tail() const { return tail_; }
   const RejectLog& rejects() const { return rejects_; }
-  // Rows that an earlier run stored, oldest first.
-  void RestoreRejects(const std::vector<std::string>& rows) { rejects_.Restore(rows); }
+  // Rows that an earlier run stored, newest first as the outbox lists them.
+  void RestoreRejects(std::vector<std::string> rows);
 
  private:
   // Who an event is: the device's numbering, else the id that it gave the message, else nothing.
@@ -113,7 +115,7 @@ class Intake final : public devices::EventSink {
                                    const event::v1::DeviceEvent& event) const;
   // Returns the number, or Unavailable when the gateway stops, or InvalidArgument.
   absl::StatusOr<uint64_t> AppendOrWait(Queue queue, const EventId& id, int64_t accepted_ms, const std::string& bytes,
-                                        const std::function<journal::Completion()>& completion);
+                                        absl::FunctionRef<journal::Completion()> completion);
   absl::Status Refuse(const std::string& source, const std::string& where, const event::v1::DeviceEvent& event,
                       absl::Status why);
   void OweRefusal(const devices::Rejection& rejection);

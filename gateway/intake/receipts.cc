@@ -18,6 +18,10 @@ devices::Receipt& ReceiptOf(std::vector<devices::Receipt>& receipts, const Devic
   return receipt;
 }
 
+bool HasWayBack(const Device& device) {
+  return device.source != nullptr && device.source->channel.load(std::memory_order_acquire) != nullptr;
+}
+
 }  // namespace
 
 std::vector<devices::Receipt> TakeReceipts(Device& device) {
@@ -47,6 +51,22 @@ void OweReceipt(const std::shared_ptr<Device>& device) {
   }
   device->receipt_listed = true;
   if (first) chores.receipt_due.notify_one();
+}
+
+void OweBoot(const std::shared_ptr<Device>& device, uint64_t boot) {
+  if (!HasWayBack(*device)) return;
+  auto& owed = device->owed_boots;
+  if (std::find(owed.begin(), owed.end(), boot) == owed.end()) {
+    if (owed.size() == Device::kMaxOwed) return;
+    owed.push_back(boot);
+  }
+  OweReceipt(device);
+}
+
+void OweId(const std::shared_ptr<Device>& device, std::string message_id) {
+  if (!HasWayBack(*device)) return;
+  if (device->owed_ids.size() < Device::kMaxOwed) device->owed_ids.push_back(std::move(message_id));
+  OweReceipt(device);
 }
 
 Receipts::Receipts(std::shared_ptr<Chores> chores, int64_t interval_ms)

@@ -19,8 +19,11 @@ namespace sluice::intake {
 // the last receipt. Message ids go with boot 0. Clears what it takes. Call with device.mutex held.
 std::vector<devices::Receipt> TakeReceipts(Device& device);
 
-// Puts the device on the list if its source has a way back. Call with device.mutex held.
+// Puts the device on the list; each device is there once. Call these with device.mutex held.
 void OweReceipt(const std::shared_ptr<Device>& device);
+// Likewise, with what the receipt is to name; nothing where the device's source has no way back.
+void OweBoot(const std::shared_ptr<Device>& device, uint64_t boot);
+void OweId(const std::shared_ptr<Device>& device, std::string message_id);
 
 // Thread-safe. A receipt is cumulative, so any number of events of a device within one interval makes one receipt.
 class Receipts {

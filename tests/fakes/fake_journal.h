@@ -38,6 +38,7 @@ class FakeJournal final : public Journal {
     const std::lock_guard lock(mutex_);
     items_.push_back(std::move(item));
   }
+  void SeedEpoch(Epoch epoch) { found_.epochs.push_back(std::move(epoch)); }
   std::vector<Item> items() const {
     const std::lock_guard lock(mutex_);
     return items_;

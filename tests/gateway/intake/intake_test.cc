@@ -124,6 +124,28 @@ TEST_F(IntakeTest, ARefusedNumberIsNamedInTheReceiptAndShown) {
   EXPECT_EQ(intake->figures().rejected, 1u);
 }
 
+TEST_F(IntakeTest, ARefusedPunchLeavesNoTraceOfThePerson) {
+  devices::DecodedEvent punch;
+  punch.event.set_device_id("t-1");
+  punch.event.mutable_punch()->set_user("4711");
+  punch.event.mutable_punch()->set_verified_by(static_cast<event::v1::VerifiedBy>(99));
+  EXPECT_FALSE(Accept(std::move(punch)).ok());
+  ASSERT_THAT(stored_rejects, SizeIs(1));
+  EXPECT_THAT(stored_rejects[0], ::testing::Not(HasSubstr("4711")));
+}
+
+TEST_F(IntakeTest, RefusalsOfAnEarlierRunAreShownInTheirOrder) {
+  for (int i = 1; i <= 3; ++i) intake->Reject({.source = "mqtt:main", .reason = StrCat("reason ", i)});
+  const std::vector<std::string> newest_first(stored_rejects.rbegin(), stored_rejects.rend());
+  Restart();
+  intake->RestoreRejects(newest_first);
+  const auto shown = intake->rejects().ReadAfter(0, 10);
+  ASSERT_THAT(shown, SizeIs(3));
+  EXPECT_EQ(shown[0].entry.reason, "reason 1");
+  EXPECT_EQ(shown[2].entry.reason, "reason 3");
+  EXPECT_EQ(intake->figures().rejected, 0u);
+}
+
 TEST_F(IntakeTest, AForeignClaimIsDeniedAndCountedApart) {
   auto foreign = Sale("vm-1", 7, 3);
   foreign.event.set_gateway_id("gw-2");
@@ -155,7 +177,7 @@ TEST_F(IntakeTest, AcceptWaitsForRoomAndGoesOnInOrder) {
   });
   journal.AwaitSpaceWaits(1);
   EXPECT_EQ(intake->figures().waiting, 1u);
-  EXPECT_FALSE(intake->TakeChanged().contains("device/vm-1"));   // not locked out by the one who waits
+  EXPECT_FALSE(intake->TakeChanged().contains("device/gw-1/vm-1"));   // not locked out by the one who waits
   journal.Refuse(absl::OkStatus());
   source.join();
   EXPECT_THAT(journal.items(), SizeIs(2));
@@ -193,7 +215,7 @@ TEST_F(IntakeTest, SavedRowsHoldOnlyWhatIsSafeAndComeBackAfterARestart) {
   journal.MakeAllSafe();
   ASSERT_TRUE(Accept(Sale("vm-1", 7, 2)).ok());   // lost with the power
   const auto rows = intake->TakeChanged();
-  ASSERT_TRUE(rows.contains("device/vm-1"));
+  ASSERT_TRUE(rows.contains("device/gw-1/vm-1"));
   EXPECT_TRUE(intake->TakeChanged().empty());
 
   journal::FakeJournal empty;
@@ -214,14 +236,33 @@ TEST_F(IntakeTest, RowsThatWereGivenBackComeAgainUnlessNewerOnesDo) {
   journal.MakeAllSafe();
   intake->GiveBack(first);
   const auto again = intake->TakeChanged();
-  EXPECT_EQ(again.at("device/vm-2"), first.at("device/vm-2"));
-  EXPECT_NE(again.at("device/vm-1"), first.at("device/vm-1"));
+  EXPECT_EQ(again.at("device/gw-1/vm-2"), first.at("device/gw-1/vm-2"));
+  EXPECT_NE(again.at("device/gw-1/vm-1"), first.at("device/gw-1/vm-1"));
 }
 
 TEST_F(IntakeTest, RowsThatCannotBeReadAreCountedAndPassedOver) {
-  Restart({{"device/vm-1", "\xff\xff"}, {"device/..", std::string("\x01\x00", 2)}, {"other", "x"}});
+  Restart({{"device/gw-1/vm-1", "\xff\xff"}, {"device/gw-1/vm-2", "junk"}, {"device/gw-1/..", "x"}, {"other", "x"}});
   EXPECT_EQ(intake->figures().snapshot_errors, 2u);
   EXPECT_TRUE(Accept(Sale("vm-1", 7, 1)).ok());
+}
+
+TEST_F(IntakeTest, WhatAnotherIdentityOfTheBoxTookIsNotADuplicate) {
+  ASSERT_TRUE(Accept(Sale("vm-1", 7, 1)).ok());
+  journal.MakeAllSafe();
+  const auto rows = intake->TakeChanged();
+  Item foreign = journal.items()[0];
+  foreign.epoch = Uuid(3);
+
+  journal::FakeJournal store;
+  store.SeedEpoch({.id = Uuid(3), .ordinal = 1, .gateway = "gw-1", .shop = "shop-1"});
+  store.Seed(foreign);
+  Options renamed = options;
+  renamed.gateway = "gw-2";
+  Intake next(renamed, store, clock, random, watch, nullptr);
+  ASSERT_TRUE(next.Restore(rows).ok());
+  ASSERT_TRUE(next.Accept("mqtt:main", "", Sale("vm-1", 7, 1)).ok());
+  EXPECT_EQ(next.figures().duplicates, 0u);
+  EXPECT_EQ(next.figures().accepted, 1u);
 }
 
 TEST_F(IntakeTest, TheTailShowsWhatWasAcceptedAsItWasEncoded) {

@@ -112,6 +112,7 @@ class LineSource final : public devices::Driver, public devices::ReceiptChannel 
       }
       if (!event.ok()) {
         ++rejected_;
+        if (!facts.device.empty()) Heard(facts.device);
         sink_.Reject(devices::MakeRejection(name_, where_, event.status(), frame.bytes, facts));
         continue;
       }
@@ -122,16 +123,18 @@ class LineSource final : public devices::Driver, public devices::ReceiptChannel 
   }
 
   void Hand(DecodedEvent event) {
-    {
-      std::lock_guard lock(mu_);
-      if (heard_.size() < kMaxHeard) heard_.insert(event.event.device_id());
-    }
+    Heard(event.event.device_id());
     const absl::Status accepted = sink_.Accept(name_, where_, std::move(event));
     if (accepted.code() == absl::StatusCode::kUnavailable) {
       decoder_.Forget();   // what was not taken was not said
       return;
     }
     ++(accepted.ok() ? events_ : rejected_);
+  }
+
+  void Heard(const std::string& device) {
+    std::lock_guard lock(mu_);
+    if (heard_.size() < kMaxHeard) heard_.insert(device);
   }
 
   void SayStatus(bool online, std::string text) {

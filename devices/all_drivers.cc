@@ -1,11 +1,23 @@
 #include "devices/all_drivers.h"
 
+#include "base/status.h"
+#include "base/strings.h"
+
 namespace sluice::devices {
 
-absl::StatusOr<std::vector<std::unique_ptr<Driver>>> MakeDrivers(const DriverConfigs& configs, EventSink& sink,
-                                                                 const Clock&) {
+absl::StatusOr<std::vector<std::unique_ptr<Driver>>> MakeDrivers(const DriversConfig& config, EventSink& sink) {
   std::vector<std::unique_ptr<Driver>> drivers;
-  for (const auto& config : configs.mqtt) drivers.push_back(native::MakeMqttSource(config, sink));
+  absl::Status error;
+  const auto add = [&](const std::string& name, absl::StatusOr<std::unique_ptr<Driver>> made) {
+    if (made.ok()) drivers.push_back(*std::move(made));
+    else error.Update(WithContext(made.status(), name));
+  };
+  const auto loop = config.serial.empty() ? nullptr : transport::MakeSerialLoop();   // one thread for all serial ports
+
+  for (const auto& each : config.mqtt) add(StrCat("mqtt:", each.name), native::MakeMqttSource(each, sink));
+  for (const auto& each : config.serial) add(StrCat("serial:", each.name), lines::MakeLineSource(each, loop, sink));
+
+  if (!error.ok()) return error;
   return drivers;
 }
 

@@ -1,22 +1,24 @@
-// Every family there is: one line each.
+// Every family of drivers there is.
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "base/clock.h"
 #include "devices/driver.h"
+#include "devices/lines/driver.h"
 #include "devices/native/driver.h"
 
 namespace sluice::devices {
 
-struct DriverConfigs {
+// One list for each family, as the configuration gives them.
+struct DriversConfig {
   std::vector<native::MqttSourceConfig> mqtt;
+  std::vector<lines::LineSourceConfig> serial;
 };
 
-// Not started. `sink` and `clock` outlive the drivers.
-absl::StatusOr<std::vector<std::unique_ptr<Driver>>> MakeDrivers(const DriverConfigs& configs, EventSink& sink,
-                                                                 const Clock& clock);
+// Makes them, starts none. The first configuration that can never work is the error, with the source's name.
+// `sink` must outlive them; shut it down before stopping them.
+absl::StatusOr<std::vector<std::unique_ptr<Driver>>> MakeDrivers(const DriversConfig& config, EventSink& sink);
 
 }  // namespace sluice::devices

@@ -81,7 +81,8 @@ ScanEnd ScanSegment(const File& file, uint64_t segment, const EpochId& epoch, ui
       offset = next;
       continue;
     }
-    if (header.skipped != skipped) {
+    // Where reading begins in the middle, what was skipped before is not seen.
+    if (header.skipped != skipped && offset != from) {
       // Something stood before it that is gone, or a payload plays at being a record.
       end.status = Bad(segment, offset, "a record that does not join the one before");
       return end;

@@ -123,11 +123,11 @@ int Run(const std::string& folder, uint64_t events, size_t bytes) {
     timer.Print("restart", 1);
   }
   {
-    outbox::Outbox& outbox = **opened;
+    outbox::Outbox& again = **opened;
     const Timer timer;
     uint64_t next = 1;
     while (next <= events) {
-      auto items = outbox.Read(Queue::kShopBulk, epoch, next, {});
+      auto items = again.Read(Queue::kShopBulk, epoch, next, {});
       if (!items.ok() || items->empty()) {
         std::fprintf(stderr, "read at %lu: %s\n", next, items.status().ToString().c_str());
         return 1;
@@ -135,7 +135,7 @@ int Run(const std::string& folder, uint64_t events, size_t bytes) {
       for (const Item& item : *items) {
         if (item.IsGap() || item.first != next++) return 1;
       }
-      outbox.Acknowledge(Queue::kShopBulk, epoch, next - 1);
+      again.Acknowledge(Queue::kShopBulk, epoch, next - 1);
     }
     timer.Print("drain", events);
   }

@@ -177,7 +177,13 @@ absl::StatusOr<std::unique_ptr<devices::Driver>> MakeLineSource(LineSourceConfig
   serial.data_bits = config.data_bits.value_or(serial.data_bits);
   serial.parity = config.parity.value_or(serial.parity);
   serial.stop_bits = config.stop_bits.value_or(serial.stop_bits);
-  serial.rs485 = config.rs485.value_or(serial.rs485);
+  serial.flow = config.flow.value_or(serial.flow);
+  if (config.rs485.has_value()) {
+    serial.rs485 = *config.rs485;
+    serial.rs485_rts_on_send = config.rs485_rts_on_send;
+    serial.rs485_delay_before_ms = config.rs485_delay_before_ms;
+    serial.rs485_delay_after_ms = config.rs485_delay_after_ms;
+  }
   serial.retry_min_ms = config.retry_min_ms;
   serial.retry_max_ms = config.retry_max_ms;
   profile.offline_after_ms = config.offline_after_ms.value_or(profile.offline_after_ms);

@@ -23,7 +23,11 @@ struct LineSourceConfig {
   std::optional<int> data_bits;
   std::optional<transport::Parity> parity;
   std::optional<int> stop_bits;
+  std::optional<transport::FlowControl> flow;
   std::optional<bool> rs485;
+  bool rs485_rts_on_send = true;             // with rs485
+  int rs485_delay_before_ms = 0;
+  int rs485_delay_after_ms = 0;
   std::optional<int64_t> offline_after_ms;
   std::optional<bool> receipts;
   int64_t retry_min_ms = 250;

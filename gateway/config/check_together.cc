@@ -55,8 +55,8 @@ void CheckSerial(const Config& config, const Complain& complain) {
     names.Add(i, config.serial[i].name);
     ports.Add(i, config.serial[i].port);
     devices.Add(i, config.serial[i].device_id);
-    if (config.serial[i].rs485.enabled && config.serial[i].flow != "none") {
-      complain(StrCat("serial[", i, "].flow"), "must be \"none\" where rs485 is enabled: the kernel uses RTS for the direction");
+    if (config.serial[i].rs485.enabled && config.serial[i].flow == "rtscts") {
+      complain(StrCat("serial[", i, "].flow"), "must not be \"rtscts\" where rs485 is enabled: the kernel uses RTS for the direction");
     }
   }
 }

@@ -84,8 +84,6 @@ struct Mqtt {
 struct Rs485 {
   bool enabled = false;
   bool rts_on_send = true;
-  bool rts_after_send = false;
-  bool receive_during_send = false;
   int64_t delay_before_send_ms = 0;
   int64_t delay_after_send_ms = 0;
 };
@@ -95,9 +93,10 @@ struct Serial {
   std::string name;                 // the source is serial:<name>
   std::string device_id;
   std::string port;                 // best a path below /dev/serial/by-id or by-path
-  int64_t baud = 9600;
-  std::string framing = "8N1";      // data bits, parity N E O, stop bits
-  std::string flow = "none";        // none, rtscts, xonxoff
+  // What the profile says of the line, unless it is said here.
+  int64_t baud = 0;
+  std::string framing;              // 8N1: data bits, parity N E O, stop bits
+  std::string flow;                 // none, rtscts, xonxoff
   std::string profile;              // file that maps lines to events
   bool receipts = false;            // the device understands {"ack":{…}} lines
   Rs485 rs485;

@@ -26,16 +26,14 @@ void DescribeSerial(Visitor& v, Serial& c) {
   v.Text("name", c.name, Need::kRequired, CheckName);
   v.Text("device_id", c.device_id, Need::kRequired, CheckDeviceId);
   v.Path("port", c.port, Need::kRequired);
-  v.Integer("baud", c.baud, 50, 4'000'000);
-  v.Text("framing", c.framing, Need::kRequired, CheckFraming);
-  v.Text("flow", c.flow, Need::kRequired, OneOf({"none", "rtscts", "xonxoff"}));
+  v.Integer("baud", c.baud, 0, 4'000'000);
+  v.Text("framing", c.framing, Need::kOptional, CheckFraming);
+  v.Text("flow", c.flow, Need::kOptional, OneOf({"none", "rtscts", "xonxoff"}));
   v.Path("profile", c.profile, Need::kRequired);
   v.Flag("receipts", c.receipts);
   v.Section("rs485", [&] {
     v.Flag("enabled", c.rs485.enabled);
     v.Flag("rts_on_send", c.rs485.rts_on_send);
-    v.Flag("rts_after_send", c.rs485.rts_after_send);
-    v.Flag("receive_during_send", c.rs485.receive_during_send);
     v.Integer("delay_before_send_ms", c.rs485.delay_before_send_ms, 0, 1000);
     v.Integer("delay_after_send_ms", c.rs485.delay_after_send_ms, 0, 1000);
   });

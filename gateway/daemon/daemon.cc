@@ -172,7 +172,7 @@ absl::Status DaemonImpl::OpenLinks(const config::Config& config) {
 }
 
 absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::string& gateway) {
-  ASSIGN_OR_RETURN(drivers_, devices::MakeDrivers(DriverConfigs(config, gateway), *intake_, clock_));
+  ASSIGN_OR_RETURN(drivers_, devices::MakeDrivers(DriverConfigs(config, gateway), *intake_));
   for (const auto& driver : drivers_) {
     if (driver->receipts() != nullptr) intake_->SetReceiptChannel(driver->Status().name, driver->receipts());
   }

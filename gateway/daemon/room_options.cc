@@ -72,10 +72,25 @@ transport::MqttVersion Version(const std::string& version) {
   return transport::MqttVersion::kAuto;
 }
 
+transport::FlowControl Flow(const std::string& flow) {
+  if (flow == "rtscts") return transport::FlowControl::kRtsCts;
+  if (flow == "xonxoff") return transport::FlowControl::kXonXoff;
+  return transport::FlowControl::kNone;
+}
+
+// `framing` was checked with the configuration: "8N1" and the like.
+void SetFraming(const std::string& framing, lines::LineSourceConfig& source) {
+  source.data_bits = framing[0] - '0';
+  source.parity = framing[1] == 'E'   ? transport::Parity::kEven
+                  : framing[1] == 'O' ? transport::Parity::kOdd
+                                      : transport::Parity::kNone;
+  source.stop_bits = framing[2] - '0';
+}
+
 }  // namespace
 
-devices::DriverConfigs DriverConfigs(const config::Config& config, const std::string& gateway) {
-  devices::DriverConfigs drivers;
+devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway) {
+  devices::DriversConfig drivers;
   for (const config::Mqtt& mqtt : config.mqtt) {
     native::MqttSourceConfig source;
     source.name = mqtt.name;
@@ -92,6 +107,24 @@ devices::DriverConfigs DriverConfigs(const config::Config& config, const std::st
     source.receive_maximum = static_cast<uint16_t>(mqtt.receive_maximum);
     source.keep_alive_s = static_cast<int>(mqtt.keep_alive_s);
     drivers.mqtt.push_back(std::move(source));
+  }
+  for (const config::Serial& serial : config.serial) {
+    lines::LineSourceConfig source;
+    source.name = serial.name;
+    source.port = serial.port;
+    source.profile_file = serial.profile;
+    source.device = serial.device_id;
+    if (serial.baud != 0) source.baud = static_cast<int>(serial.baud);
+    if (!serial.framing.empty()) SetFraming(serial.framing, source);
+    if (!serial.flow.empty()) source.flow = Flow(serial.flow);
+    if (serial.rs485.enabled) {
+      source.rs485 = true;
+      source.rs485_rts_on_send = serial.rs485.rts_on_send;
+      source.rs485_delay_before_ms = static_cast<int>(serial.rs485.delay_before_send_ms);
+      source.rs485_delay_after_ms = static_cast<int>(serial.rs485.delay_after_send_ms);
+    }
+    if (serial.receipts) source.receipts = true;
+    drivers.serial.push_back(std::move(source));
   }
   return drivers;
 }

@@ -19,6 +19,6 @@ intake::Options IntakeOptions(const config::Config& config, const std::string& g
 sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hardware_id, std::string software);
 control::Options ControlOptions(const config::Config& config);
 // `gateway` names the session at a broker whose client_id is not configured.
-devices::DriverConfigs DriverConfigs(const config::Config& config, const std::string& gateway);
+devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway);
 
 }  // namespace sluice::daemon

@@ -41,16 +41,15 @@ void OutboxImpl::OnAppended(Item item) {
   Stream& stream = *state.streams.back();
   stream.last = item.last;
   const int64_t now = clock_.MonotonicUs();
-  const size_t cost = item.Cost();
   const bool contiguous = stream.memory.empty() || stream.memory.back().item.last + 1 == item.first;
   // With a disk slower than the devices the newest stay in the journal alone until the rest is stored.
-  if (contiguous && memory_bytes_ < options_.memory_bytes + options_.memory_bytes / 4) {
+  if (contiguous && memory_bytes_ < options_.memory_bytes) {
     stream.memory.push_back({std::move(item), now});
-    memory_bytes_ += cost;
+    memory_bytes_ += stream.memory.back().Cost();
   } else if (stream.journal_since_us == 0) {
     stream.journal_since_us = now;
   }
-  if (memory_bytes_ > options_.memory_bytes && writer_sleeps_) {
+  if (writer_sleeps_ && MemoryShort()) {
     writer_sleeps_ = false;
     writer_cv_.notify_one();
   }
@@ -88,7 +87,7 @@ void OutboxImpl::LinkUp(Queue queue, bool up) {
 
 void OutboxImpl::DropMemory(Stream& stream, uint64_t through) {
   while (!stream.memory.empty() && stream.memory.front().item.last <= through) {
-    memory_bytes_ -= stream.memory.front().item.Cost();
+    memory_bytes_ -= stream.memory.front().Cost();
     stream.memory.pop_front();
   }
 }

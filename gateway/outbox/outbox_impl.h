@@ -77,6 +77,8 @@ class OutboxImpl final : public Outbox {
   };
 
   // Under mu_.
+  // Storing begins before memory is full, so that it need not be left out.
+  bool MemoryShort() const { return memory_bytes_ > options_.memory_bytes / 4 * 3; }
   Stream* FindStream(Queue queue, const EpochId& epoch) const;
   Stream& Running(Queue queue) const { return *queues_[QueueIndex(queue)].streams.back(); }
   void DropMemory(Stream& stream, uint64_t through);

@@ -20,6 +20,9 @@ struct StoredRange {
 struct Entry {
   Item item;
   int64_t since_us = 0;   // monotonic
+
+  // What it takes of the heap, nearly.
+  size_t Cost() const { return sizeof(Entry) + item.bytes.capacity() + 16; }
 };
 
 struct Stream {

@@ -80,7 +80,7 @@ int64_t OutboxImpl::DueUs(int64_t now) const {
   const int64_t spill_after_us = options_.spill_after_ms * 1000;
   // Nothing tells of single items: an item that comes after this was computed is looked at in time.
   int64_t due = now + std::max<int64_t>(spill_after_us, 1000);
-  if (space_needed_ || snapshot_needed_ || memory_bytes_ > options_.memory_bytes) due = now;
+  if (space_needed_ || snapshot_needed_ || MemoryShort()) due = now;
   if (!rejected_.empty()) due = std::min(due, rejected_saved_us_ + kRejectedEveryUs);
   for (const QueueState& state : queues_) {
     for (const auto& stream : state.streams) {
@@ -100,7 +100,7 @@ int64_t OutboxImpl::DueUs(int64_t now) const {
 std::vector<OutboxImpl::Spill> OutboxImpl::PlanSpill(int64_t now, bool all) {
   std::vector<Spill> spills;
   const int64_t after_us = options_.spill_after_ms * 1000;
-  all = all || memory_bytes_ > options_.memory_bytes;
+  all = all || MemoryShort();
   size_t rows = 0, bytes = 0;
   for (QueueState& state : queues_) {
     for (const auto& owner : state.streams) {

@@ -282,6 +282,26 @@ TEST_F(JournalTest, ReadsFromAMarkThatStandsBehindASync) {
   }
 }
 
+TEST_F(JournalTest, ReadsFromAnywhereInALargeSegmentWithSyncsBetween) {
+  options_.segment_bytes = 2 << 20;
+  Open();
+  constexpr uint64_t kCount = 6000;
+  for (uint64_t i = 1; i <= kCount; ++i) {
+    Append(i);
+    if (i % 37 == 0) {
+      ASSERT_TRUE(journal_->Sync().ok());
+    }
+  }
+  for (uint64_t from = 1; from <= kCount; from += 61) {
+    uint64_t next = from;
+    ASSERT_TRUE(journal_->Read(journal_->epoch().id, kQueue, from, from + 99, [&](Item item) {
+      EXPECT_EQ(item.first, next++);
+      return true;
+    }).ok());
+    ASSERT_EQ(next, std::min(from + 100, kCount + 1));
+  }
+}
+
 TEST_F(JournalTest, SegmentsAreRecycledOnceReleasedAndRefusedBefore) {
   Open();
   uint64_t n = 0;

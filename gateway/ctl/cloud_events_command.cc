@@ -76,7 +76,7 @@ std::string FormatEnvelope(const std::string& envelope_json) {
   };
   const auto data = envelope.find("data");
   return StrCat(LocalTime(TimestampMs(envelope)), "  ", text("eventType"), "  ", text("source"), "  ",
-                data != envelope.end() ? EscapeForTerminal(Dump(*data)) : "-");
+                data != envelope.end() ? EscapeForTerminal(DumpReadable(*data)) : "-");
 }
 
 int RunCloudEvents(const Session& session, const CloudTarget& target, const CloudEventsOptions& options) {

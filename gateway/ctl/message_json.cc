@@ -87,7 +87,11 @@ ordered_json Embedded(std::string_view text) {
 }
 
 std::string Dump(const ordered_json& json) {
-  return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  return json.dump(-1, ' ', /*ensure_ascii=*/true, ordered_json::error_handler_t::replace);
+}
+
+std::string DumpReadable(const ordered_json& json) {
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace);
 }
 
 }  // namespace sluice::ctl

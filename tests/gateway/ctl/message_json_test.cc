@@ -31,7 +31,13 @@ TEST(MessageJsonTest, KeepsTextThatIsNoJson) {
   EXPECT_EQ(Dump(Embedded(R"({"b":1,"a":[2]})")), R"({"b":1,"a":[2]})");
   EXPECT_EQ(Dump(Embedded("{half")), R"("{half")");
   EXPECT_TRUE(Embedded(std::string(100'000, '[')).is_string()) << "depth would break the writer";
-  EXPECT_EQ(Dump(Embedded("\xff")), "\"\xef\xbf\xbd\"");
+  EXPECT_EQ(Dump(Embedded("\xff")), R"("\ufffd")");
+}
+
+TEST(MessageJsonTest, IsAsciiForProgramsAndReadableForPeople) {
+  const nlohmann::ordered_json text = "ü\u009b2J\u2028\u202e";
+  EXPECT_EQ(Dump(text), R"("\u00fc\u009b2J\u2028\u202e")") << "no terminal command, no line end";
+  EXPECT_EQ(DumpReadable(text), "\"ü\u009b2J\u2028\u202e\"");
 }
 
 }  // namespace

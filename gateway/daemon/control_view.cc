@@ -1,5 +1,6 @@
 #include "gateway/daemon/control_view.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/strings.h"
@@ -24,15 +25,16 @@ std::string ClockStateName(event::v1::ClockState state) {
   }
 }
 
-pb::TailedEvent Tailed(const intake::TailRing::Positioned& at) {
-  pb::TailedEvent out;
+std::optional<pb::TailedEvent> Tailed(const intake::TailEntry& entry, const std::string& device) {
   event::v1::DeviceEvent event;
-  event.ParseFromString(at.entry.bytes);
+  if (!event.ParseFromString(entry.bytes)) return std::nullopt;
+  if (!device.empty() && event.device_id() != device) return std::nullopt;
+  pb::TailedEvent out;
   if (const auto id = Id128::FromBytes(event.event_id())) out.set_event_id(id->ToUuid());
   out.set_device_id(event.device_id());
   out.set_kind(KindName(event));
-  out.set_queue(std::string(QueueName(at.entry.queue)));
-  out.set_number(at.entry.number);
+  out.set_queue(std::string(QueueName(entry.queue)));
+  out.set_number(entry.number);
   out.set_received_ms(event.received_time_ms());
   out.set_summary(BodyJson(event));
   out.set_boot(event.sequence().boot());
@@ -40,15 +42,16 @@ pb::TailedEvent Tailed(const intake::TailRing::Positioned& at) {
   return out;
 }
 
-pb::RejectedMessage Rejected(const intake::RejectLog::Positioned& at) {
+std::optional<pb::RejectedMessage> Rejected(const intake::RejectEntry& entry, const std::string& device) {
+  if (!device.empty() && entry.device_id != device) return std::nullopt;
   pb::RejectedMessage out;
-  out.set_at_ms(at.entry.at_ms);
-  out.set_source(at.entry.source);
-  out.set_where(at.entry.where);
-  out.set_device_id(at.entry.device_id);
-  out.set_reason(at.entry.reason);
-  out.set_head(at.entry.head);
-  out.set_size(at.entry.size);
+  out.set_at_ms(entry.at_ms);
+  out.set_source(entry.source);
+  out.set_where(entry.where);
+  out.set_device_id(entry.device_id);
+  out.set_reason(entry.reason);
+  out.set_head(entry.head);
+  out.set_size(entry.size);
   return out;
 }
 
@@ -62,7 +65,7 @@ void AddStep(pb::TraceResponse& trace, const std::string& step, int64_t at_ms, s
 }  // namespace
 
 ControlView::ControlView(Rooms rooms)
-    : rooms_(std::move(rooms)), tail_watch_(rooms_.intake.tail()), reject_watch_(rooms_.intake.rejects()) {}
+    : rooms_(std::move(rooms)), tail_watcher_(rooms_.intake.tail()), reject_watcher_(rooms_.intake.rejects()) {}
 
 pb::GetStatusResponse ControlView::GetStatus() {
   pb::GetStatusResponse status;
@@ -192,24 +195,16 @@ pb::SyncNowResponse ControlView::SyncNow() {
 }
 
 std::unique_ptr<control::Stream<pb::TailedEvent>> ControlView::Tail(const pb::TailRequest& request, control::Wake wake) {
-  const std::string device = request.device_id();
-  return std::make_unique<RingStream<pb::TailedEvent, intake::TailRing>>(
-      rooms_.intake.tail(), tail_watch_, request.last(), std::move(wake),
-      [device](const intake::TailRing::Positioned& at) {
-        if (device.empty()) return true;
-        event::v1::DeviceEvent event;
-        return event.ParseFromString(at.entry.bytes) && event.device_id() == device;
-      },
-      Tailed);
+  return tail_watcher_.Open<pb::TailedEvent>(
+      request.last(), std::move(wake),
+      [device = request.device_id()](const intake::TailEntry& entry) { return Tailed(entry, device); });
 }
 
 std::unique_ptr<control::Stream<pb::RejectedMessage>> ControlView::TailRejected(const pb::TailRequest& request,
                                                                                 control::Wake wake) {
-  const std::string device = request.device_id();
-  return std::make_unique<RingStream<pb::RejectedMessage, intake::RejectLog>>(
-      rooms_.intake.rejects(), reject_watch_, request.last(), std::move(wake),
-      [device](const intake::RejectLog::Positioned& at) { return device.empty() || at.entry.device_id == device; },
-      Rejected);
+  return reject_watcher_.Open<pb::RejectedMessage>(
+      request.last(), std::move(wake),
+      [device = request.device_id()](const intake::RejectEntry& entry) { return Rejected(entry, device); });
 }
 
 }  // namespace sluice::daemon

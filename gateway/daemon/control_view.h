@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "devices/driver.h"
 #include "gateway/control/control_source.h"
-#include "gateway/daemon/ring_stream.h"
+#include "gateway/control/ring_watcher.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
 #include "gateway/journal/journal.h"
@@ -47,8 +47,8 @@ class ControlView final : public control::ControlSource {
 
  private:
   const Rooms rooms_;
-  RingWatch<intake::TailRing> tail_watch_;
-  RingWatch<intake::RejectLog> reject_watch_;
+  control::RingWatcher<intake::TailRing> tail_watcher_;
+  control::RingWatcher<intake::RejectLog> reject_watcher_;
 };
 
 }  // namespace sluice::daemon

@@ -316,6 +316,10 @@ class PahoClient final : public MqttClient {
   // A 3.1.1 broker answers a version 5 CONNECT with return code 1, a 5 broker that will not with 0x84, and some close the
   // connection without a word, which looks like any failure: so the versions take turns until one was proven.
   int NextVersion(int version, const Outcome& outcome) {
+    // Nobody there, or no TLS: nothing was said about versions.
+    if (outcome.message.find("connect failure") != std::string::npos || outcome.message.find("timeout") != std::string::npos) {
+      return version;
+    }
     const bool refused = outcome.code == 1 || ReasonOf(outcome) == MQTTREASONCODE_UNSUPPORTED_PROTOCOL_VERSION;
     if (!refused && proven_version_ != 0) return proven_version_;
     return version == kVersion5 ? kVersion311 : kVersion5;

@@ -165,6 +165,8 @@ class EventReader {
     if (device.empty()) {
       if (!naming_seen_[0]) return absl::InvalidArgumentError("device: missing; the body must name it");
       device = device_;
+    } else if (naming_seen_[0] && device_ != device) {
+      return absl::InvalidArgumentError(StrCat("device: ", Quoted(device_), " is not the device of this line, ", Quoted(device)));
     }
     std::string_view kind_name = address_.kind;
     if (kind_name.empty()) {
@@ -193,7 +195,7 @@ class EventReader {
     if (member_) return true;
     ignore_ = true;
     if (name.starts_with("x_")) return true;
-    if (address_.device.empty() && name == "device") naming_ = &device_;
+    if ((address_.device.empty() || address_.may_repeat_device) && name == "device") naming_ = &device_;
     if (address_.kind.empty() && name == "kind") naming_ = &kind_;
     if (naming_ != nullptr) return ignore_ = false, true;
     const std::optional<EventKind> kind = EventKindOf(address_.kind);

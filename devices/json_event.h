@@ -14,10 +14,11 @@ namespace sluice::devices {
 inline constexpr size_t kMaxJsonEventBytes = 64 * 1024;
 
 // What is known before the body is read. An empty name must then be given by the body's member `device` or `kind`; a
-// name that is set may not be repeated there.
+// name that is set may not be repeated there, but for `may_repeat_device`.
 struct JsonEventAddress {
   std::string_view device;
   std::string_view kind;
+  bool may_repeat_device = false;   // the body may name `device` too, and then the same
 };
 
 // What could be read of a body, whether it became an event or not: for the Rejection.

@@ -93,7 +93,7 @@ absl::StatusOr<std::optional<DecodedEvent>> LineDecoder::Decode(std::string_view
   known = JsonEventFacts();
   known.device = device_;
   if (profile_.format == LineFormat::kEvents) {
-    absl::StatusOr<DecodedEvent> event = devices::DecodeJsonEvent(line, {.device = device_, .kind = {}}, &known);
+    absl::StatusOr<DecodedEvent> event = devices::DecodeJsonEvent(line, {.device = device_, .kind = {}, .may_repeat_device = true}, &known);
     // A garbled line is no word of the device: a number in it may be another's.
     if (!known.well_formed) known.numbering = devices::Numbering();
     if (!event.ok()) return event.status();

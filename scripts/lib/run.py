@@ -69,7 +69,7 @@ def smoke(options):
         code, verdict = stack.judge([ledger], wait=60)
     shown = {k: verdict[k] for k in ("devices", "accepted", "applied", "duplicates", "missing", "order_breaks")}
     bad = (code != 0 or sim.popen.returncode != 0 or shown["applied"] != shown["accepted"] or shown["accepted"] == 0 or
-           any(shown[k] for k in ("duplicates", "missing", "order_breaks")))
+           any(shown[k] for k in ("duplicates", "missing", "order_breaks")) or verdict["refused"] or verdict["open"])
     if bad:
         print(f"run: the whole verdict: {json.dumps(verdict)}\nrun: everything is kept in {folder}", file=sys.stderr)
     else:

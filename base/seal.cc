@@ -71,7 +71,8 @@ absl::StatusOr<Sealer> Sealer::FromFile(const std::string& path) {
   }
   RETURN_IF_ERROR(content.status());
   if (content->size() != kKeyBytes) {
-    return absl::InvalidArgumentError(StrCat(path, " must hold exactly ", kKeyBytes, " bytes, it has ", content->size()));
+    return absl::InvalidArgumentError(
+        StrCat(path, " must hold exactly ", kKeyBytes, " bytes, it has ", content->size()));
   }
   Key key{};
   std::memcpy(key.data(), content->data(), key.size());

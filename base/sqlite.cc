@@ -15,13 +15,19 @@ absl::Status StatusOf(sqlite3* db, int code, std::string_view what) {
              sqlite3_extended_errcode(db), ")");
   switch (primary) {
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return absl::DataLossError(text);
-    case SQLITE_FULL: return absl::ResourceExhaustedError(text);
+    case SQLITE_NOTADB:
+      return absl::DataLossError(text);
+    case SQLITE_FULL:
+      return absl::ResourceExhaustedError(text);
     case SQLITE_BUSY:
-    case SQLITE_LOCKED: return absl::UnavailableError(text);
-    case SQLITE_CONSTRAINT: return absl::AlreadyExistsError(text);
-    case SQLITE_INTERRUPT: return absl::DeadlineExceededError(text);
-    default: return absl::InternalError(text);
+    case SQLITE_LOCKED:
+      return absl::UnavailableError(text);
+    case SQLITE_CONSTRAINT:
+      return absl::AlreadyExistsError(text);
+    case SQLITE_INTERRUPT:
+      return absl::DeadlineExceededError(text);
+    default:
+      return absl::InternalError(text);
   }
 }
 

@@ -58,7 +58,7 @@ class Database {
   struct Options {
     bool read_only = false;
     bool create = true;
-    bool immutable = false;     // the file does not change and its WAL is ignored: for salvage
+    bool immutable = false;  // the file does not change and its WAL is ignored: for salvage
     int busy_timeout_ms = 5000;
   };
   Database() = default;

@@ -50,7 +50,7 @@ sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hard
   options.retry.spread_ms = config.sync.spread_ms;
   options.retry.base_ms = config.sync.base_ms;
   options.retry.cap_ms = config.sync.cap_ms;
-  options.retry.prompt_ms = std::min(options.retry.prompt_ms, config.sync.cap_ms);
+  options.retry.prompt_ms = std::min(options.retry.prompt_ms, config.sync.spread_ms);
   options.channel.keepalive_ms = config.sync.keepalive_ms;
   options.channel.keepalive_timeout_ms = config.sync.keepalive_timeout_ms;
   options.channel.server_name = config.cloud.server_name;

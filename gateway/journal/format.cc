@@ -14,7 +14,8 @@ constexpr size_t kPositionBytes = 16 + 1 + 8 + 8;
 
 template <typename T>
 void Put(T value, char* at) {
-  for (size_t i = 0; i < sizeof(T); ++i) at[i] = static_cast<char>(static_cast<std::make_unsigned_t<T>>(value) >> (8 * i));
+  for (size_t i = 0; i < sizeof(T); ++i)
+    at[i] = static_cast<char>(static_cast<std::make_unsigned_t<T>>(value) >> (8 * i));
 }
 
 template <typename T>

@@ -25,11 +25,11 @@ enum class RecordType : uint8_t { kSegment = 1, kRecord = 2, kClose = 3 };
 inline constexpr uint8_t kSealed = 1;
 
 struct RecordHeader {
-  uint32_t crc = 0;      // filled by EncodeRecord
-  uint32_t length = 0;   // of the bytes behind the header; filled by EncodeRecord
+  uint32_t crc = 0;     // filled by EncodeRecord
+  uint32_t length = 0;  // of the bytes behind the header; filled by EncodeRecord
   uint64_t segment = 0;
   EpochId epoch;
-  uint8_t queue = 0;     // 0 in segment heads and close records
+  uint8_t queue = 0;  // 0 in segment heads and close records
   RecordType type = RecordType::kRecord;
   uint8_t flags = 0;
   uint16_t skipped = 0;  // after a sync: how many bytes of the block before were left unwritten
@@ -50,7 +50,7 @@ struct SegmentHead {
   struct Position {
     EpochId epoch;
     Queue queue = Queue::kShopBulk;
-    uint64_t next = 1;       // the number that this stream would take next when the segment was begun
+    uint64_t next = 1;  // the number that this stream would take next when the segment was begun
     uint64_t acked_to = 0;
     bool operator==(const Position&) const = default;
   };

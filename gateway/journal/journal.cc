@@ -182,7 +182,7 @@ void JournalImpl::Acknowledged(const EpochId& epoch, Queue queue, uint64_t numbe
 void JournalImpl::LinkUp(Queue queue, bool up) {
   Lock lock(mu_);
   policy_.LinkUp(queue, up);
-  WakeSyncerBy(INT64_MIN);   // what is due may be due sooner now
+  WakeSyncerBy(INT64_MIN);  // what is due may be due sooner now
 }
 
 void JournalImpl::Release(const EpochId& epoch, Queue queue, uint64_t number) {
@@ -203,7 +203,7 @@ absl::Status JournalImpl::Sync() {
 
 void JournalImpl::WakeSyncerBy(int64_t due_us) {
   if (due_us >= syncer_wakes_us_) return;
-  syncer_wakes_us_ = INT64_MIN;   // woken once is enough
+  syncer_wakes_us_ = INT64_MIN;  // woken once is enough
   syncer_cv_.notify_one();
 }
 
@@ -253,22 +253,23 @@ absl::Status JournalImpl::Read(const EpochId& epoch, Queue queue, uint64_t from,
   uint64_t next = from;
   for (const Part& part : parts) {
     if (!more || next > last) break;
-    const ScanEnd end = ScanSegment(
-        *part.file, part.segment, epoch, part.from, part.to,
-        [&](const RecordHeader& header, std::string_view bytes, uint64_t) {
-          // What was written twice after a failed sync comes a second time with numbers below `next`.
-          if (header.type != RecordType::kRecord || header.queue != static_cast<uint8_t>(queue) || header.number < next) {
-            return true;
-          }
-          if (header.number > last) return false;
-          absl::Status opened;
-          Item item = MakeItem(header, bytes, &opened);
-          status.Update(opened);
-          if (!opened.ok()) return true;
-          next = header.number + 1;
-          more = visitor(std::move(item));
-          return more && next <= last;
-        });
+    const ScanEnd end = ScanSegment(*part.file, part.segment, epoch, part.from, part.to,
+                                    [&](const RecordHeader& header, std::string_view bytes, uint64_t) {
+                                      // What was written twice after a failed sync comes a second time with numbers
+                                      // below `next`.
+                                      if (header.type != RecordType::kRecord ||
+                                          header.queue != static_cast<uint8_t>(queue) || header.number < next) {
+                                        return true;
+                                      }
+                                      if (header.number > last) return false;
+                                      absl::Status opened;
+                                      Item item = MakeItem(header, bytes, &opened);
+                                      status.Update(opened);
+                                      if (!opened.ok()) return true;
+                                      next = header.number + 1;
+                                      more = visitor(std::move(item));
+                                      return more && next <= last;
+                                    });
     status.Update(end.status);
   }
   // What was read is good whatever happened around it; the caller sees the holes.
@@ -290,9 +291,10 @@ absl::Status JournalImpl::ReadAll(const std::function<bool(Item)>& visitor) cons
   bool more = true;
   for (size_t i = 0; i < segments.size() && more; ++i) {
     const SegmentHead& head = heads[i].first;
-    const ScanEnd end = ScanSegment(*segments[i]->file, head.segment, head.epoch.id, kFirstRecordOffset, heads[i].second,
-                                    [&](const RecordHeader& header, std::string_view bytes, uint64_t) {
-                                      if (header.type != RecordType::kRecord || !QueueFromNumber(header.queue)) return true;
+    const ScanEnd end = ScanSegment(*segments[i]->file, head.segment, head.epoch.id, kFirstRecordOffset,
+                                    heads[i].second, [&](const RecordHeader& header, std::string_view bytes, uint64_t) {
+                                      if (header.type != RecordType::kRecord || !QueueFromNumber(header.queue))
+                                        return true;
                                       absl::Status opened;
                                       Item item = MakeItem(header, bytes, &opened);
                                       status.Update(opened);

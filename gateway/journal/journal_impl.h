@@ -20,8 +20,8 @@
 namespace sluice::journal {
 
 // One mutex guards everything. Appenders write under it, so that numbers and offsets grow together; only the syncer
-// thread syncs, begins segments and moves what a failed sync put in doubt, and it lets go of the mutex for the I/O while
-// `rotating_` keeps appenders out.
+// thread syncs, begins segments and moves what a failed sync put in doubt, and it lets go of the mutex for the I/O
+// while `rotating_` keeps appenders out.
 class JournalImpl final : public Journal {
  public:
   JournalImpl(const Options& options, FileSystem& files, const Clock& clock, const Sealer* sealer);
@@ -62,7 +62,7 @@ class JournalImpl final : public Journal {
     uint64_t next = 1;
     uint64_t acked_to = 0;
     uint64_t synced_to = 0;
-    std::deque<Waiter> waiters;   // ascending by number
+    std::deque<Waiter> waiters;  // ascending by number
     uint64_t safe_to() const { return std::max(acked_to, synced_to); }
   };
   // Any epoch's.
@@ -113,39 +113,39 @@ class JournalImpl final : public Journal {
   Found found_;
 
   mutable std::mutex mu_;
-  std::condition_variable syncer_cv_;   // the syncer: something is due earlier than it thought
-  std::condition_variable room_cv_;     // appenders: rotating_ has ended
-  std::condition_variable space_cv_;    // WaitForSpace
-  std::condition_variable synced_cv_;   // Sync, Start(nullptr)
+  std::condition_variable syncer_cv_;  // the syncer: something is due earlier than it thought
+  std::condition_variable room_cv_;    // appenders: rotating_ has ended
+  std::condition_variable space_cv_;   // WaitForSpace
+  std::condition_variable synced_cv_;  // Sync, Start(nullptr)
 
   Tail* tail_ = nullptr;
-  bool in_tail_ = false;                // the syncer is inside a call of the tail
+  bool in_tail_ = false;  // the syncer is inside a call of the tail
   std::vector<std::shared_ptr<Segment>> segments_;
-  std::shared_ptr<Segment> current_;    // null until one could be begun
+  std::shared_ptr<Segment> current_;  // null until one could be begun
   uint64_t next_segment_ = 1;
   uint64_t next_slot_ = 1;
-  uint16_t skipped_ = 0;                // unwritten bytes before current_->end, left by the last sync
-  bool torn_ = false;                   // bytes of a write that failed lie at current_->end
+  uint16_t skipped_ = 0;  // unwritten bytes before current_->end, left by the last sync
+  bool torn_ = false;     // bytes of a write that failed lie at current_->end
   uint64_t seal_counter_ = 0;
-  std::string tail_bytes_;              // frames written since the last sync began
-  std::string syncing_;                 // frames that the running sync covers
-  std::string orphans_;                 // frames of a segment whose sync failed, not yet written elsewhere
-  int64_t unsynced_since_us_ = 0;       // of the oldest frame in tail_bytes_
+  std::string tail_bytes_;         // frames written since the last sync began
+  std::string syncing_;            // frames that the running sync covers
+  std::string orphans_;            // frames of a segment whose sync failed, not yet written elsewhere
+  int64_t unsynced_since_us_ = 0;  // of the oldest frame in tail_bytes_
   std::array<Stream, kQueueCount> streams_;
   std::map<EpochId, std::array<Progress, kQueueCount>> progress_;
-  std::array<Progress, kQueueCount>* mine_ = nullptr;   // of the running epoch, in progress_
+  std::array<Progress, kQueueCount>* mine_ = nullptr;  // of the running epoch, in progress_
   SyncPolicy policy_;
   std::deque<SyncTime> sync_times_;
   Figures figures_;
 
   bool rotating_ = false;
   bool rotate_wanted_ = false;
-  bool full_ = false;                   // no segment can be begun: appends are refused
-  int64_t retry_at_us_ = 0;             // when full_: try again at the latest
+  bool full_ = false;        // no segment can be begun: appends are refused
+  int64_t retry_at_us_ = 0;  // when full_: try again at the latest
   bool stop_ = false;
   uint64_t sync_asked_ = 0, sync_served_ = 0;
   absl::Status sync_status_;
-  int64_t syncer_wakes_us_ = INT64_MIN;   // INT64_MIN: it is awake and will look again
+  int64_t syncer_wakes_us_ = INT64_MIN;  // INT64_MIN: it is awake and will look again
   std::thread syncer_;
 };
 

@@ -99,7 +99,7 @@ absl::Status JournalImpl::LoadSegment(const std::string& name, uint64_t slot) {
   if (segment->size < kFirstRecordOffset + kBlockBytes) {
     return SetAside(name, "bad", absl::DataLossError(StrCat("only ", segment->size, " bytes")));
   }
-  const uint64_t file_size = segment->size;   // a truncated one is read to its end
+  const uint64_t file_size = segment->size;  // a truncated one is read to its end
   segment->size = segment->size / kBlockBytes * kBlockBytes;
   if (!head.ok()) {
     segments_.push_back(std::move(segment));

@@ -53,8 +53,8 @@ void SegmentIndex::Add(Queue queue, uint64_t number, uint64_t offset) {
 
 uint64_t SegmentIndex::SeekOffset(Queue queue, uint64_t number) const {
   const size_t at = QueueIndex(queue);
-  const auto after = std::partition_point(marks_.begin(), marks_.end(),
-                                          [&](const Mark& mark) { return mark.last[at] < number; });
+  const auto after =
+      std::partition_point(marks_.begin(), marks_.end(), [&](const Mark& mark) { return mark.last[at] < number; });
   return after == marks_.begin() ? kFirstRecordOffset : std::prev(after)->offset;
 }
 
@@ -131,7 +131,8 @@ std::string SegmentName(uint64_t slot) { return absl::StrFormat("journal-%06d.se
 
 bool ParseSegmentName(std::string_view name, uint64_t* slot) {
   constexpr std::string_view kPrefix = "journal-", kSuffix = ".seg";
-  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() <= kPrefix.size() + kSuffix.size()) return false;
+  if (!name.starts_with(kPrefix) || !name.ends_with(kSuffix) || name.size() <= kPrefix.size() + kSuffix.size())
+    return false;
   name = name.substr(kPrefix.size(), name.size() - kPrefix.size() - kSuffix.size());
   return absl::SimpleAtoi(AsAbsl(name), slot);
 }

@@ -21,7 +21,7 @@ namespace sluice::journal {
 class SegmentIndex {
  public:
   struct Range {
-    uint64_t first = 0, last = 0;   // 0: none
+    uint64_t first = 0, last = 0;  // 0: none
   };
   // Numbers of a queue come in ascending order.
   void Add(Queue queue, uint64_t number, uint64_t offset);
@@ -35,7 +35,7 @@ class SegmentIndex {
   static constexpr uint64_t kMarkEvery = 64u << 10;
   struct Mark {
     uint64_t offset;
-    std::array<uint64_t, kQueueCount> last;   // the highest numbers before this offset
+    std::array<uint64_t, kQueueCount> last;  // the highest numbers before this offset
   };
   std::array<Range, kQueueCount> ranges_{};
   std::vector<Mark> marks_;
@@ -48,17 +48,17 @@ struct Segment {
   uint64_t slot = 0;
   uint64_t size = 0;
 
-  SegmentHead head;         // head.segment == 0: never used
-  int head_block = 1;       // where the valid head lies; the next one goes to the other block
+  SegmentHead head;    // head.segment == 0: never used
+  int head_block = 1;  // where the valid head lies; the next one goes to the other block
   SegmentIndex index;
-  uint64_t end = kFirstRecordOffset;   // behind the last record; where the next would be written
-  bool failed = false;                 // a sync of this handle failed: never sync or write it again
+  uint64_t end = kFirstRecordOffset;  // behind the last record; where the next would be written
+  bool failed = false;                // a sync of this handle failed: never sync or write it again
 };
 
 struct ScanEnd {
-  uint64_t offset = kFirstRecordOffset;   // behind the last good record
-  bool closed = false;                    // the last record is a close record
-  absl::Status status;                    // DataLoss where a bad record ended the scan
+  uint64_t offset = kFirstRecordOffset;  // behind the last good record
+  bool closed = false;                   // the last record is a close record
+  absl::Status status;                   // DataLoss where a bad record ended the scan
 };
 
 // Visits the records in [from, to) of a segment in the order they lie in: header, bytes as stored, offset. Ends at the

@@ -25,7 +25,8 @@ class SyncPolicy {
     state.misses = 0;
     if (ack_time_us <= 0) return;
     // One eighth of the newest, as TCP smooths its round trips (RFC 6298).
-    state.smoothed_us = state.smoothed_us == 0 ? ack_time_us : state.smoothed_us + (ack_time_us - state.smoothed_us) / 8;
+    state.smoothed_us =
+        state.smoothed_us == 0 ? ack_time_us : state.smoothed_us + (ack_time_us - state.smoothed_us) / 8;
   }
 
   // A sync was made because the wait ran out.
@@ -49,7 +50,7 @@ class SyncPolicy {
  private:
   struct State {
     bool up = false;
-    int64_t smoothed_us = 0;   // 0: no ack since the link came up
+    int64_t smoothed_us = 0;  // 0: no ack since the link came up
     int misses = 0;
   };
   std::array<State, kQueueCount> queues_;

@@ -32,7 +32,7 @@ void JournalImpl::RunSyncer() {
     if (due <= now) {
       NoteMisses(now);
       if (torn_) {
-        rotating_ = true;   // nothing may follow the torn bytes behind a sync
+        rotating_ = true;  // nothing may follow the torn bytes behind a sync
         Rotate(lock);
       } else {
         SyncCurrent(lock);
@@ -70,7 +70,8 @@ int64_t JournalImpl::DueUs(int64_t now) const {
 void JournalImpl::NoteMisses(int64_t now) {
   for (Queue queue : kAllQueues) {
     const Stream& stream = streams_[QueueIndex(queue)];
-    if (!stream.waiters.empty() && stream.waiters.front().since_us + policy_.WaitUs(queue) <= now) policy_.OnMiss(queue);
+    if (!stream.waiters.empty() && stream.waiters.front().since_us + policy_.WaitUs(queue) <= now)
+      policy_.OnMiss(queue);
   }
 }
 
@@ -116,7 +117,7 @@ void JournalImpl::SyncCurrent(Lock& lock) {
   ++figures_.sync_failures;
   segment->failed = true;
   orphans_.append(syncing_);
-  orphans_.append(tail_bytes_);   // came during the sync, into the same handle
+  orphans_.append(tail_bytes_);  // came during the sync, into the same handle
   syncing_.clear();
   tail_bytes_.clear();
   current_ = nullptr;
@@ -128,7 +129,7 @@ void JournalImpl::Rotate(Lock& lock) {
   rotate_wanted_ = false;
   if (current_ != nullptr && !tail_bytes_.empty()) {
     SyncCurrent(lock);
-    if (!orphans_.empty() || !rotating_) return;   // it failed and was seen to
+    if (!orphans_.empty() || !rotating_) return;  // it failed and was seen to
   }
   if (!orphans_.empty()) {
     MoveOrphans(lock);
@@ -213,7 +214,8 @@ std::shared_ptr<Segment> JournalImpl::PickFree() const {
   for (const auto& segment : segments_) {
     if (segment == current_ || !Releasable(*segment)) continue;
     // Never used ones have number 0; what failed once comes last.
-    if (best == nullptr || std::pair(segment->failed, segment->head.segment) < std::pair(best->failed, best->head.segment)) {
+    if (best == nullptr ||
+        std::pair(segment->failed, segment->head.segment) < std::pair(best->failed, best->head.segment)) {
       best = segment;
     }
   }
@@ -346,7 +348,8 @@ JournalImpl::~JournalImpl() {
   if (syncer_.joinable()) syncer_.join();
   for (Stream& stream : streams_) {
     for (Waiter& waiter : stream.waiters) {
-      waiter.done(waiter.number <= stream.safe_to() ? absl::OkStatus() : absl::UnavailableError("the journal is closed"));
+      waiter.done(waiter.number <= stream.safe_to() ? absl::OkStatus()
+                                                    : absl::UnavailableError("the journal is closed"));
     }
   }
 }

@@ -55,7 +55,7 @@ void OutboxImpl::OnAppended(Item item) {
   }
   if (!state.armed || !state.wake) return;
   state.armed = false;
-  const std::function<void()>& wake = state.wake;   // set before the first item, never again
+  const std::function<void()>& wake = state.wake;  // set before the first item, never again
   lock.unlock();
   wake();
 }

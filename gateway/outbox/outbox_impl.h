@@ -1,5 +1,5 @@
-// The outbox's inside. Lock order: the journal's lock comes before `mu_` (OnAppended runs under it), so nothing here may
-// call the journal while it holds `mu_`.
+// The outbox's inside. Lock order: the journal's lock comes before `mu_` (OnAppended runs under it), so nothing here
+// may call the journal while it holds `mu_`.
 #pragma once
 
 #include <array>
@@ -58,20 +58,20 @@ class OutboxImpl final : public Outbox {
   using Lock = std::unique_lock<std::mutex>;
 
   struct QueueState {
-    std::vector<std::unique_ptr<Stream>> streams;   // in start order; the running epoch's is the last
+    std::vector<std::unique_ptr<Stream>> streams;  // in start order; the running epoch's is the last
     std::function<void()> wake;
-    bool armed = true;                              // the next item calls `wake`
+    bool armed = true;  // the next item calls `wake`
     bool link_up = false;
     uint64_t acknowledged = 0;                      // since the start
-    int64_t ack_time_us = 0;                        // smoothed
-    std::deque<TimeRow> times;                      // ascending by time, bounded
-    size_t times_saved = 0;                         // how many of them are in the database
+    int64_t ack_time_us = 0;    // smoothed
+    std::deque<TimeRow> times;  // ascending by time, bounded
+    size_t times_saved = 0;     // how many of them are in the database
   };
   // One stream's share of a spill transaction.
   struct Spill {
     Stream* stream;
-    uint64_t from = 0, through = 0;     // numbers that are to be rows afterwards
-    bool from_journal = false;          // not in memory: read the segments
+    uint64_t from = 0, through = 0;  // numbers that are to be rows afterwards
+    bool from_journal = false;       // not in memory: read the segments
     std::vector<Item> items;
     StoredRange added;
   };
@@ -101,15 +101,16 @@ class OutboxImpl final : public Outbox {
   // retention.cc: on the writer thread
   absl::Status MakeRoom(uint64_t bytes, bool critical);
   absl::Status TrimReplayWindow();
-  absl::StatusOr<bool> DropAcknowledged();   // false: there is nothing to drop
+  absl::StatusOr<bool> DropAcknowledged();  // false: there is nothing to drop
   absl::StatusOr<bool> DropOldestBulk();
   absl::Status ForgetEmptyStreams();
 
   // reading.cc
   struct Source {
     enum { kNothing, kMemory, kStore, kJournal } kind = kNothing;
-    uint64_t through = 0;   // the source answers for numbers up to here
-    Stream key;             // id, epoch and queue of the stream: it may be forgotten meanwhile
+    uint64_t through = 0;  // the source answers for numbers up to here
+    int64_t renewals = 0;  // when it was looked up
+    Stream key;            // id, epoch and queue of the stream: it may be forgotten meanwhile
   };
   Source FindSource(Queue queue, const EpochId& epoch, uint64_t from, const sync::ReadLimits& limits,
                     std::vector<Item>* out);
@@ -130,14 +131,15 @@ class OutboxImpl final : public Outbox {
   absl::Status SalvageAtStart(const std::string& bad);
   struct Rescue {
     Stream* stream;
-    int64_t old_id;       // in the database that was set aside
+    int64_t old_id;  // in the database that was set aside
     uint64_t rows;
   };
   absl::StatusOr<std::vector<Rescue>> AddStreamsAnew();
   absl::Status SalvageSnapshots(sqlite::Database& db);
   absl::Status SalvageRows(sqlite::Database& db, const std::vector<Rescue>& rescues);
   absl::Status SalvageStream(sqlite::Database& db, const Rescue& rescue);
-  absl::Status Renew();   // at run time, on the writer thread
+  absl::Status Renew();  // at run time, on the writer thread
+  absl::Status RenewUnlessDone(int64_t renewals_seen);
 
   const Options options_;
   journal::Journal& journal_;
@@ -152,16 +154,17 @@ class OutboxImpl final : public Outbox {
   std::condition_variable writer_cv_;
   std::array<QueueState, kQueueCount> queues_;
   size_t memory_bytes_ = 0;
+  int64_t renewals_ = 0;  // databases set aside while running
   bool space_needed_ = false;
   bool snapshot_needed_ = false;
   bool writer_sleeps_ = false;
   bool stop_ = false;
   bool closed_ = false;
   std::deque<std::function<void()>> jobs_;
-  std::deque<std::string> rejected_;          // not yet in the database
+  std::deque<std::string> rejected_;  // not yet in the database
   int64_t rejected_saved_us_ = 0;
   int64_t positions_saved_us_ = 0;
-  int64_t retry_at_us_ = 0;                   // after an error of the database
+  int64_t retry_at_us_ = 0;  // after an error of the database
   std::map<std::string, int64_t> counters_;
   std::thread writer_;
 };

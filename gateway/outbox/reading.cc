@@ -16,6 +16,7 @@ OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uin
     return source;
   }
   const Stream& stream = *found;
+  source.renewals = renewals_;
   source.key.id = stream.id;
   source.key.epoch = stream.epoch;
   source.key.queue = queue;
@@ -63,7 +64,12 @@ absl::StatusOr<std::vector<Item>> OutboxImpl::Read(Queue queue, const EpochId& e
     };
     if (source.kind == Source::kStore) {
       // A gap lies under its last number, so a read from the middle of one finds it.
-      RETURN_IF_ERROR(store_->ReadItems(source.key, from, source.through, take));
+      const absl::Status read = store_->ReadItems(source.key, from, source.through, take);
+      if (absl::IsDataLoss(read)) {
+        RETURN_IF_ERROR(RenewUnlessDone(source.renewals));
+        continue;
+      }
+      RETURN_IF_ERROR(read);
       if (out.empty()) {
         const uint64_t before = beyond != 0 ? beyond - 1 : source.through;
         beyond = 0;

@@ -75,7 +75,8 @@ void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   for (auto& stream : streams) {
     if (stream->epoch.gateway != journal_.epoch().gateway) {
       // R14: kept, not sent.
-      report_.warnings.push_back(StrCat("epoch ", stream->epoch.id.ToHex(), " belongs to gateway ", stream->epoch.gateway));
+      report_.warnings.push_back(
+          StrCat("epoch ", stream->epoch.id.ToHex(), " belongs to gateway ", stream->epoch.gateway));
       continue;
     }
     queues_[QueueIndex(stream->queue)].streams.push_back(std::move(stream));
@@ -184,7 +185,7 @@ absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
   stream.stored_to = std::max(stream.stored_to, high);
   stream.acked_to = cursor;
   stream.changed = true;
-  snapshot_needed_ = true;   // writes the positions soon
+  snapshot_needed_ = true;  // writes the positions soon
   ++counters_["rewinds"];
   return absl::OkStatus();
 }

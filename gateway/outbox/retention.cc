@@ -1,5 +1,5 @@
-// The only place where stored items are let go: acknowledged ones beyond the replay window (delivery rule R12), and bulk
-// when the quota is reached, always covered by a committed gap (rule R6). Never by wall-clock age.
+// The only place where stored items are let go: acknowledged ones beyond the replay window (delivery rule R12), and
+// bulk when the quota is reached, always covered by a committed gap (rule R6). Never by wall-clock age.
 #include <algorithm>
 
 #include "base/status.h"
@@ -32,7 +32,7 @@ absl::Status OutboxImpl::MakeRoom(uint64_t bytes, bool critical) {
 }
 
 absl::Status OutboxImpl::TrimReplayWindow() {
-  for (int batch = 0; batch < 4; ++batch) {   // a few at a time: storing goes first
+  for (int batch = 0; batch < 4; ++batch) {  // a few at a time: storing goes first
     uint64_t acknowledged = 0;
     {
       Lock lock(mu_);
@@ -110,7 +110,7 @@ absl::StatusOr<bool> OutboxImpl::DropOldestBulk() {
   Item gap;
   gap.epoch = victim->epoch.id;
   gap.queue = victim->queue;
-  gap.first = before.first != 0 ? before.first : range.first;   // adjacent gaps are one
+  gap.first = before.first != 0 ? before.first : range.first;  // adjacent gaps are one
   gap.last = range.last;
   gap.gap = GapReason::kQuota;
   const StoredRange merged{gap.first, gap.last, 1, 0, 1, clock_.WallMs()};
@@ -143,7 +143,8 @@ absl::Status OutboxImpl::ForgetEmptyStreams() {
       }
     }
   }
-  std::erase_if(candidates, [&](const auto& each) { return journal_.Holds(each.second->epoch.id, each.first).first != 0; });
+  std::erase_if(candidates,
+                [&](const auto& each) { return journal_.Holds(each.second->epoch.id, each.first).first != 0; });
   if (candidates.empty()) return absl::OkStatus();
   RETURN_IF_ERROR(store_->Begin());
   absl::Status status;
@@ -157,7 +158,8 @@ absl::Status OutboxImpl::ForgetEmptyStreams() {
   }
   Lock lock(mu_);
   for (const auto& each : candidates) {
-    std::erase_if(queues_[QueueIndex(each.first)].streams, [&](const auto& owner) { return owner.get() == each.second; });
+    std::erase_if(queues_[QueueIndex(each.first)].streams,
+                  [&](const auto& owner) { return owner.get() == each.second; });
   }
   return absl::OkStatus();
 }

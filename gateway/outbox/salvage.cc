@@ -1,5 +1,5 @@
-// A database that cannot be used is set aside, never deleted; what reads well in it goes on under its old keys, the rest
-// becomes gaps (delivery case 13).
+// A database that cannot be used is set aside, never deleted; what reads well in it goes on under its old keys, the
+// rest becomes gaps (delivery case 13).
 #include <algorithm>
 
 #include "base/status.h"
@@ -64,7 +64,7 @@ absl::Status OutboxImpl::Renew() {
   RETURN_IF_ERROR(store_->Reopen());
   {
     Lock lock(mu_);
-    ++counters_["databases_set_aside"];
+    counters_["databases_set_aside"] = ++renewals_;
     snapshot_needed_ = true;
   }
   ASSIGN_OR_RETURN(const std::vector<Rescue> rescues, AddStreamsAnew());
@@ -72,6 +72,16 @@ absl::Status OutboxImpl::Renew() {
   sqlite::Database none;
   if (db.ok()) RETURN_IF_ERROR(SalvageSnapshots(*db));
   return SalvageRows(db.ok() ? *db : none, rescues);
+}
+
+absl::Status OutboxImpl::RenewUnlessDone(int64_t renewals_seen) {
+  return OnWriter([=, this]() -> absl::Status {
+    {
+      Lock lock(mu_);
+      if (renewals_ != renewals_seen) return absl::OkStatus();  // another reader met the same damage
+    }
+    return Renew();
+  });
 }
 
 absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AddStreamsAnew() {
@@ -94,9 +104,8 @@ absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AddStreamsAnew() {
     store_->Rollback();
     return status;
   }
-  std::stable_sort(rescues.begin(), rescues.end(), [](const Rescue& a, const Rescue& b) {
-    return a.stream->epoch.ordinal < b.stream->epoch.ordinal;
-  });
+  std::stable_sort(rescues.begin(), rescues.end(),
+                   [](const Rescue& a, const Rescue& b) { return a.stream->epoch.ordinal < b.stream->epoch.ordinal; });
   return rescues;
 }
 
@@ -140,11 +149,14 @@ absl::Status OutboxImpl::SalvageStream(sqlite::Database& db, const Rescue& rescu
   for (int tries = 0; tries < kMostSteps && next <= kHighestNumber; ++tries) {
     bool full = false;
     uint64_t reached = 0;
-    const absl::Status read = LoadItems(db, old, next, kHighestNumber, sealer_, [&](Item item) {
-      batch.push_back(std::move(item));
-      full = batch.size() >= kBatchRows;
-      return !full;
-    }, &bad_rows, &reached);
+    const absl::Status read = LoadItems(
+        db, old, next, kHighestNumber, sealer_,
+        [&](Item item) {
+          batch.push_back(std::move(item));
+          full = batch.size() >= kBatchRows;
+          return !full;
+        },
+        &bad_rows, &reached);
     RETURN_IF_ERROR(put());
     if (reached != 0) {
       next = reached + 1;

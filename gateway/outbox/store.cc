@@ -24,7 +24,8 @@ void Append(uint64_t value, std::string* out) {
 }
 
 // Everything that names the item; the seal is bound to it and the CRC covers it.
-std::string KeyBytes(const EpochId& epoch, Queue queue, uint64_t first, uint64_t last, GapReason gap, const EventId& id) {
+std::string KeyBytes(const EpochId& epoch, Queue queue, uint64_t first, uint64_t last, GapReason gap,
+                     const EventId& id) {
   std::string key(epoch.View());
   key.push_back(static_cast<char>(queue));
   key.push_back(static_cast<char>(gap));
@@ -41,8 +42,8 @@ uint32_t RowCrc(std::string_view key, int64_t accepted_ms, std::string_view stor
 }
 
 // Columns first, gap, sealed, id, accepted_ms, crc, bytes beginning at `column`. DataLoss: CRC or seal do not match.
-absl::StatusOr<Item> DecodeRow(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue, uint64_t last,
-                               const Sealer* sealer) {
+absl::StatusOr<Item> DecodeRow(const sqlite::Statement& row, int column, const EpochId& epoch, Queue queue,
+                               uint64_t last, const Sealer* sealer) {
   Item item;
   item.epoch = epoch;
   item.queue = queue;
@@ -93,10 +94,11 @@ absl::Status Store::Prepare() {
     RETURN_IF_ERROR(db_.Exec("PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL"));
   }
   // secure_delete would write zeros over every row that goes: personal rows are sealed instead.
-  RETURN_IF_ERROR(db_.Exec(
-      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA secure_delete=OFF;"
-      "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=8388608"));
-  RETURN_IF_ERROR(db_.Exec(StrCat("PRAGMA max_page_count=", std::max<uint64_t>(options_.quota_bytes / kPageBytes, 64))));
+  RETURN_IF_ERROR(
+      db_.Exec("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA secure_delete=OFF;"
+               "PRAGMA cache_size=-1024; PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=8388608"));
+  RETURN_IF_ERROR(
+      db_.Exec(StrCat("PRAGMA max_page_count=", std::max<uint64_t>(options_.quota_bytes / kPageBytes, 64))));
   if (tables == 0) {
     ASSIGN_OR_RETURN(sqlite::Transaction making, sqlite::Transaction::Begin(db_));
     RETURN_IF_ERROR(db_.Exec(kSchemaSql));
@@ -116,9 +118,10 @@ absl::Status Store::Prepare() {
     ASSIGN_OR_RETURN(*out, db_.Prepare(sql, true));
     return absl::OkStatus();
   };
-  RETURN_IF_ERROR(prepare(
-      "INSERT OR IGNORE INTO items (position, first, gap, sealed, id, accepted_ms, crc, bytes) VALUES (?,?,?,?,?,?,?,?)",
-      &put_item_));
+  RETURN_IF_ERROR(
+      prepare("INSERT OR IGNORE INTO items (position, first, gap, sealed, id, accepted_ms, crc, bytes) VALUES "
+              "(?,?,?,?,?,?,?,?)",
+              &put_item_));
   RETURN_IF_ERROR(prepare("DELETE FROM items WHERE position BETWEEN ? AND ?", &delete_items_));
   RETURN_IF_ERROR(prepare(
       "INSERT OR REPLACE INTO ranges (stream, last, first, rows, bytes, gaps, stored_ms) VALUES (?,?,?,?,?,?,?)",
@@ -130,9 +133,10 @@ absl::Status Store::Prepare() {
 absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Database& db) {
   std::vector<std::unique_ptr<Stream>> streams;
   std::map<int64_t, Stream*> by_id;
-  ASSIGN_OR_RETURN(sqlite::Statement rows,
-                   db.Prepare("SELECT stream, epoch, queue, ordinal, gateway, shop, last, stored_to, acked_to FROM streams "
-                               "ORDER BY ordinal, stream"));
+  ASSIGN_OR_RETURN(
+      sqlite::Statement rows,
+      db.Prepare("SELECT stream, epoch, queue, ordinal, gateway, shop, last, stored_to, acked_to FROM streams "
+                 "ORDER BY ordinal, stream"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) break;
@@ -149,8 +153,9 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Databas
     by_id[stream->id] = stream.get();
     streams.push_back(std::move(stream));
   }
-  ASSIGN_OR_RETURN(sqlite::Statement ranges,
-                   db.Prepare("SELECT stream, first, last, rows, bytes, gaps, stored_ms FROM ranges ORDER BY stream, last"));
+  ASSIGN_OR_RETURN(
+      sqlite::Statement ranges,
+      db.Prepare("SELECT stream, first, last, rows, bytes, gaps, stored_ms FROM ranges ORDER BY stream, last"));
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, ranges.Step());
     if (!more) break;
@@ -208,7 +213,9 @@ absl::Status Store::AddStream(Stream& stream) {
       db_.Prepare("INSERT INTO streams (stream, epoch, queue, ordinal, gateway, shop, last, stored_to, acked_to) "
                   "VALUES (?,?,?,?,?,?,?,?,?)"));
   insert.Bind(1, id).BindBlob(2, stream.epoch.id.View()).Bind(3, static_cast<int64_t>(stream.queue));
-  insert.Bind(4, static_cast<int64_t>(stream.epoch.ordinal)).BindText(5, stream.epoch.gateway).BindText(6, stream.epoch.shop);
+  insert.Bind(4, static_cast<int64_t>(stream.epoch.ordinal))
+      .BindText(5, stream.epoch.gateway)
+      .BindText(6, stream.epoch.shop);
   insert.Bind(7, static_cast<int64_t>(stream.last)).Bind(8, static_cast<int64_t>(stream.stored_to));
   insert.Bind(9, static_cast<int64_t>(stream.acked_to));
   RETURN_IF_ERROR(insert.Run());
@@ -291,7 +298,8 @@ absl::Status Store::PutRejected(const std::vector<std::string>& rows, size_t kee
 
 absl::Status Store::PutTimes(const std::vector<TimeRow>& rows, size_t keep) {
   if (rows.empty()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(sqlite::Statement put, db_.Prepare("INSERT INTO times (stream, kind, first, last, at_ms) VALUES (?,?,?,?,?)"));
+  ASSIGN_OR_RETURN(sqlite::Statement put,
+                   db_.Prepare("INSERT INTO times (stream, kind, first, last, at_ms) VALUES (?,?,?,?,?)"));
   for (const TimeRow& row : rows) {
     put.Bind(1, row.stream).Bind(2, row.kind).Bind(3, static_cast<int64_t>(row.first));
     put.Bind(4, static_cast<int64_t>(row.last)).Bind(5, row.at_ms);
@@ -314,8 +322,9 @@ absl::StatusOr<sqlite::Database> Store::Reader() const {
   return db;
 }
 
-absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through, const Sealer* sealer,
-                       const std::function<bool(Item)>& visitor, uint64_t* bad, uint64_t* reached) {
+absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through,
+                       const Sealer* sealer, const std::function<bool(Item)>& visitor, uint64_t* bad,
+                       uint64_t* reached) {
   ASSIGN_OR_RETURN(sqlite::Statement rows,
                    db.Prepare("SELECT position, first, gap, sealed, id, accepted_ms, crc, bytes FROM items "
                               "WHERE position BETWEEN ? AND ? ORDER BY position"));
@@ -369,7 +378,8 @@ absl::StatusOr<std::vector<std::string>> Store::ReadRejected(size_t newest) cons
 
 absl::StatusOr<std::vector<TimeRow>> Store::ReadTimes() const {
   ASSIGN_OR_RETURN(sqlite::Database db, Reader());
-  ASSIGN_OR_RETURN(sqlite::Statement rows, db.Prepare("SELECT stream, kind, first, last, at_ms FROM times ORDER BY id"));
+  ASSIGN_OR_RETURN(sqlite::Statement rows,
+                   db.Prepare("SELECT stream, kind, first, last, at_ms FROM times ORDER BY id"));
   std::vector<TimeRow> out;
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());

@@ -1,7 +1,7 @@
 // The SQLite side of the outbox: rows in, rows out (SCHEMA.md). No policy.
 //
-// The writer's methods are for one thread. ReadItems, ReadSnapshots and ReadRejected open a short connection of their own
-// and may be called from any thread.
+// The writer's methods are for one thread. ReadItems, ReadSnapshots and ReadRejected open a short connection of their
+// own and may be called from any thread.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ inline constexpr uint64_t kHighestNumber = (uint64_t{1} << 44) - 1;
 
 struct TimeRow {
   int64_t stream = 0;
-  int kind = 0;   // 1 sent, 2 acknowledged
+  int kind = 0;  // 1 sent, 2 acknowledged
   uint64_t first = 0, last = 0;
   int64_t at_ms = 0;
 };
@@ -36,15 +36,16 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Databas
 absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots(sqlite::Database& db);
 // Items of the stream (by its id there) whose last number is in [from, through], ascending, until the visitor returns
 // false. What does not decode is left out and counted in `bad`. On a damaged tree `*reached` is the last number seen.
-absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through, const Sealer* sealer,
-                       const std::function<bool(Item)>& visitor, uint64_t* bad, uint64_t* reached);
+absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from, uint64_t through,
+                       const Sealer* sealer, const std::function<bool(Item)>& visitor, uint64_t* bad,
+                       uint64_t* reached);
 
 class Store {
  public:
   struct Options {
     std::string path;
     uint64_t quota_bytes = 0;
-    int64_t check_ms = 2000;   // how long the quick check may take
+    int64_t check_ms = 2000;  // how long the quick check may take
   };
   // DataLoss: corrupt. Unimplemented: another format version.
   static absl::StatusOr<std::unique_ptr<Store>> Open(const Options& options, const Sealer* sealer);
@@ -58,7 +59,7 @@ class Store {
   absl::Status Begin();
   absl::Status Commit();
   void Rollback();
-  absl::Status AddStream(Stream& stream);         // gives it its id
+  absl::Status AddStream(Stream& stream);  // gives it its id
   absl::Status RemoveStream(int64_t stream);
   absl::Status SavePositions(int64_t stream, uint64_t last, uint64_t stored_to, uint64_t acked_to);
   // False: a row with this last number is there already.
@@ -70,7 +71,7 @@ class Store {
   absl::Status PutRejected(const std::vector<std::string>& rows, size_t keep);
   absl::Status PutTimes(const std::vector<TimeRow>& rows, size_t keep);
 
-  absl::StatusOr<uint64_t> UsedBytes();   // pages in use, without the free ones
+  absl::StatusOr<uint64_t> UsedBytes();  // pages in use, without the free ones
   absl::Status GiveBackPages(int pages);
   absl::Status Checkpoint(bool truncate) { return db_.Checkpoint(truncate); }
 

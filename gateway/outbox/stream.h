@@ -14,29 +14,29 @@ namespace sluice::outbox {
 struct StoredRange {
   uint64_t first = 0, last = 0;
   uint64_t rows = 0, bytes = 0, gaps = 0;
-  int64_t stored_ms = 0;   // wall clock, for people
+  int64_t stored_ms = 0;  // wall clock, for people
 };
 
 struct Entry {
   Item item;
-  int64_t since_us = 0;   // monotonic
+  int64_t since_us = 0;  // monotonic
 
   // What it takes of the heap, nearly.
   size_t Cost() const { return sizeof(Entry) + item.bytes.capacity() + 16; }
 };
 
 struct Stream {
-  int64_t id = 0;   // its row in the database
+  int64_t id = 0;  // its row in the database
   Epoch epoch;
   Queue queue = Queue::kShopBulk;
-  uint64_t last = 0;        // the highest number known to have been taken
-  uint64_t stored_to = 0;   // everything up to here is stored or was acknowledged before it was
+  uint64_t last = 0;       // the highest number known to have been taken
+  uint64_t stored_to = 0;  // everything up to here is stored or was acknowledged before it was
   uint64_t acked_to = 0;
   uint64_t acked_high = 0;  // the highest acked_to there ever was: above the cloud's cursor after it was restored
-  std::deque<StoredRange> ranges;   // ascending
-  std::deque<Entry> memory;         // contiguous records; only the running epoch has any
-  int64_t journal_since_us = 0;     // since when items lie in the journal alone
-  bool changed = false;             // acked_to or last differ from the database
+  std::deque<StoredRange> ranges;  // ascending
+  std::deque<Entry> memory;        // contiguous records; only the running epoch has any
+  int64_t journal_since_us = 0;    // since when items lie in the journal alone
+  bool changed = false;            // acked_to or last differ from the database
 
   bool InMemory(uint64_t number) const {
     return !memory.empty() && memory.front().item.first <= number && number <= memory.back().item.last;
@@ -61,7 +61,8 @@ struct Stream {
         amount.bytes += range.bytes;
         continue;
       }
-      const double share = static_cast<double>(number - range.first + 1) / static_cast<double>(range.last - range.first + 1);
+      const double share =
+          static_cast<double>(number - range.first + 1) / static_cast<double>(range.last - range.first + 1);
       amount.rows += static_cast<uint64_t>(share * static_cast<double>(range.rows));
       amount.bytes += static_cast<uint64_t>(share * static_cast<double>(range.bytes));
     }

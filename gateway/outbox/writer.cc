@@ -12,14 +12,14 @@ namespace {
 
 constexpr size_t kBatchRows = 2000;
 constexpr size_t kBatchBytes = 1u << 20;
-constexpr uint64_t kRangeRows = 4096;          // ranges grow to this before a new one begins
+constexpr uint64_t kRangeRows = 4096;  // ranges grow to this before a new one begins
 constexpr int64_t kRangeMs = 10'000;
 constexpr int64_t kRetryUs = 1'000'000;
 constexpr int64_t kRejectedEveryUs = 1'000'000;
 constexpr int64_t kPositionsEveryUs = 30'000'000;
 constexpr size_t kRejectedKept = 1000;
 constexpr size_t kTimesKept = 4096;
-constexpr uint64_t kRowOverheadBytes = 60;     // what a row takes besides its bytes
+constexpr uint64_t kRowOverheadBytes = 60;  // what a row takes besides its bytes
 
 }  // namespace
 
@@ -86,9 +86,8 @@ int64_t OutboxImpl::DueUs(int64_t now) const {
     for (const auto& stream : state.streams) {
       const uint64_t next = stream->NextToStore();
       if (next <= stream->last) {
-        const int64_t since = stream->InMemory(next)
-                                  ? stream->memory[next - stream->memory.front().item.first].since_us
-                                  : stream->journal_since_us;
+        const int64_t since = stream->InMemory(next) ? stream->memory[next - stream->memory.front().item.first].since_us
+                                                     : stream->journal_since_us;
         due = std::min(due, since + spill_after_us);
       }
       if (stream->changed && !stream->ranges.empty()) due = std::min(due, positions_saved_us_ + kPositionsEveryUs);
@@ -238,8 +237,12 @@ absl::Status OutboxImpl::WriteSpills(std::vector<Spill>& spills) {
       if (back.rows + spill.added.rows <= kRangeRows && back.last < spill.added.first && back.rows > back.gaps &&
           now_ms >= back.stored_ms && now_ms - back.stored_ms < kRangeMs) {
         status.Update(store_->DeleteRange(spill.stream->id, back.last));
-        spill.added = {back.first, spill.added.last, back.rows + spill.added.rows, back.bytes + spill.added.bytes,
-                       back.gaps + spill.added.gaps, back.stored_ms};
+        spill.added = {back.first,
+                       spill.added.last,
+                       back.rows + spill.added.rows,
+                       back.bytes + spill.added.bytes,
+                       back.gaps + spill.added.gaps,
+                       back.stored_ms};
       }
     }
     status.Update(store_->PutRange(spill.stream->id, spill.added));
@@ -365,7 +368,7 @@ absl::Status OutboxImpl::Close() {
     status = SpillSome(std::move(spills));
     if (!status.ok()) break;
     Lock lock(mu_);
-    if (retry_at_us_ > clock_.MonotonicUs()) break;   // no room for critical items: the journal keeps them
+    if (retry_at_us_ > clock_.MonotonicUs()) break;  // no room for critical items: the journal keeps them
   }
   status.Update(SaveRest());
   status.Update(store_->Checkpoint(true));

@@ -37,7 +37,8 @@ TEST(SealTest, OpensWhatItSealed) {
 TEST(SealTest, TheBytesAreWhatTheHeaderSays) {
   const Sealer sealer(KeyOf(1));
   const std::string sealed = sealer.Seal(EpochOf(2), 1, 77, "key", "plain text");
-  EXPECT_EQ(absl::BytesToHexString(AsAbsl(sealed)), "010000004d0000000000000076af3b7a70408e55f027a1a434c159af94f1d9d9e269cdb008c6");
+  EXPECT_EQ(absl::BytesToHexString(AsAbsl(sealed)),
+            "010000004d0000000000000076af3b7a70408e55f027a1a434c159af94f1d9d9e269cdb008c6");
 }
 
 TEST(SealTest, AnythingChangedDoesNotOpen) {

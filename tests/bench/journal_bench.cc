@@ -1,5 +1,5 @@
-// How fast events are appended, stored and read back: journal_bench <folder> [events] [bytes]. The folder must be on the
-// file system that is to be measured.
+// How fast events are appended, stored and read back: journal_bench <folder> [events] [bytes]. The folder must be on
+// the file system that is to be measured.
 #include <sys/resource.h>
 
 #include <atomic>
@@ -61,7 +61,8 @@ int Run(const std::string& folder, uint64_t events, size_t bytes) {
     return true;
   };
   {
-    auto journal = journal::Journal::Open({.folder = StrCat(folder, "/alone")}, "gw", "shop", 1, files, clock, random, nullptr);
+    auto journal =
+        journal::Journal::Open({.folder = StrCat(folder, "/alone")}, "gw", "shop", 1, files, clock, random, nullptr);
     if (!journal.ok()) {
       std::fprintf(stderr, "%s\n", journal.status().ToString().c_str());
       return 1;
@@ -75,7 +76,8 @@ int Run(const std::string& folder, uint64_t events, size_t bytes) {
     timer.Print("append, bulk, with completion", events);
     std::printf("  syncs %lu\n", (*journal)->figures().syncs);
   }
-  auto journal = journal::Journal::Open({.folder = StrCat(folder, "/journal")}, "gw", "shop", 1, files, clock, random, nullptr);
+  auto journal =
+      journal::Journal::Open({.folder = StrCat(folder, "/journal")}, "gw", "shop", 1, files, clock, random, nullptr);
   if (!journal.ok()) return 1;
   auto opened = outbox::Outbox::Open({.folder = folder}, **journal, clock, nullptr, nullptr);
   if (!opened.ok()) {
@@ -116,7 +118,8 @@ int Run(const std::string& folder, uint64_t events, size_t bytes) {
     if (!outbox.Close().ok()) return 1;
     opened->reset();
     journal->reset();
-    journal = journal::Journal::Open({.folder = StrCat(folder, "/journal")}, "gw", "shop", 1, files, clock, random, nullptr);
+    journal =
+        journal::Journal::Open({.folder = StrCat(folder, "/journal")}, "gw", "shop", 1, files, clock, random, nullptr);
     if (!journal.ok()) return 1;
     opened = outbox::Outbox::Open({.folder = folder}, **journal, clock, nullptr, nullptr);
     if (!opened.ok()) return 1;

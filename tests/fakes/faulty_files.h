@@ -35,8 +35,8 @@ class FaultyFiles final : public FileSystem {
     return syncs_;
   }
 
-  // Every 512-byte sector that was written since its file's last good sync keeps its new content, falls back to the old,
-  // or is garbage: as `random` says. Nobody may have a file open for writing any more.
+  // Every 512-byte sector that was written since its file's last good sync keeps its new content, falls back to the
+  // old, or is garbage: as `random` says. Nobody may have a file open for writing any more.
   void PowerCut(Random& random) {
     std::lock_guard lock(mu_);
     for (auto& [path, durable] : durable_) {
@@ -52,8 +52,10 @@ class FaultyFiles final : public FileSystem {
             break;
           case 1:
           case 2:
-          case 3: break;
-          default: now.replace(at, size, durable, at, size);
+          case 3:
+            break;
+          default:
+            now.replace(at, size, durable, at, size);
         }
       }
       (*file)->WriteAt(0, now).IgnoreError();
@@ -105,7 +107,9 @@ class FaultyFiles final : public FileSystem {
       if (arrives < 0) return absl::InternalError(StrCat("write ", path_, ": injected"));
       return file_->WriteAt(offset, data.substr(0, static_cast<size_t>(arrives)));
     }
-    absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) const override { return file_->ReadAt(offset, size); }
+    absl::StatusOr<std::string> ReadAt(uint64_t offset, size_t size) const override {
+      return file_->ReadAt(offset, size);
+    }
     absl::Status Sync() override {
       OnSync hook;
       {

@@ -21,7 +21,8 @@ class ServiceDown(StackTest):
         sim = stack.start_sim(vending=4, sensors=2, terminals=2, broker=f"mqtts://localhost:{stack.broker_tls_port}",
                               ca=stack.certificates.ca(), users_dir=stack.folder / "users", ledger=ledger,
                               state=stack.folder / "sim", rate=500, resend_after=2000, wait_receipts=120)
-        wait_until(lambda: self.queue(stack, "inventory")["acknowledged"] > 100, 20, "events flow")
+        wait_until(lambda: self.queue(stack, "inventory")["acknowledged"] > 100 and
+                   all(q["link"] == "streaming" for q in stack.status()["queues"]), 20, "events flow on every queue")
         stack.processes["cloud-inventory"].kill()
         down_at = self.queue(stack, "inventory")["acknowledged"]
         before = {q["name"]: q["acknowledged"] for q in stack.status()["queues"]}

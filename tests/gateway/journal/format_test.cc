@@ -36,13 +36,16 @@ TEST(FormatTest, ARecordIsThese72Bytes) {
   std::string out;
   EncodeRecord(Golden(), "abc", &out);
   EXPECT_EQ(Hex(out.substr(4)),
-            "03000000"                            // length
-            "0700000000000000"                    // segment
-            "101112131415161718191a1b1c1d1e1f"    // epoch
-            "02" "02" "01" "2301"                 // queue, type, flags, skipped
-            "0807060504030201"                    // number
-            "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"    // id
-            "0068e5cf8b010000"                    // accepted_ms
+            "03000000"                          // length
+            "0700000000000000"                  // segment
+            "101112131415161718191a1b1c1d1e1f"  // epoch
+            "02"
+            "02"
+            "01"
+            "2301"                              // queue, type, flags, skipped
+            "0807060504030201"                  // number
+            "a0a1a2a3a4a5a6a7a8a9aaabacadaeaf"  // id
+            "0068e5cf8b010000"                  // accepted_ms
             "616263");
   EXPECT_EQ(Hex(out.substr(0, 4)), "de8aaba0");
 }
@@ -86,11 +89,18 @@ TEST(FormatTest, ASegmentHeadIsThisBlock) {
   const std::string block = EncodeSegmentHead(GoldenHead());
   ASSERT_EQ(block.size(), kBlockBytes);
   EXPECT_EQ(Hex(block.substr(kHeaderBytes, 65)),
-            "534c554943454a0a" "01000000"         // magic, version
-            "0400000000000000"                    // ordinal
-            "0200" "6777" "0400" "73686f70"       // gateway, shop
-            "0100"                                // one position
-            "101112131415161718191a1b1c1d1e1f" "01" "0c00000000000000" "0300000000000000");
+            "534c554943454a0a"
+            "01000000"          // magic, version
+            "0400000000000000"  // ordinal
+            "0200"
+            "6777"
+            "0400"
+            "73686f70"  // gateway, shop
+            "0100"      // one position
+            "101112131415161718191a1b1c1d1e1f"
+            "01"
+            "0c00000000000000"
+            "0300000000000000");
 }
 
 TEST(FormatTest, ASegmentHeadComesBack) {

@@ -1,0 +1,255 @@
+// Torn writes, failed syncs, damaged segments, power cuts (delivery rule R5).
+#include "tests/gateway/journal/journal_fixture.h"
+
+namespace sluice::journal {
+namespace {
+
+using JournalFaultTest = JournalTest;
+
+TEST_F(JournalFaultTest, AShortWriteTakesNoNumberAndHarmsNothing) {
+  Open();
+  Append(1);
+  faults_ = 2;  // also the immediate second try
+  files_.SetOnWrite([&](const std::string&, uint64_t, size_t size) -> int64_t {
+    return faults_-- > 0 ? static_cast<int64_t>(size / 2) : static_cast<int64_t>(size);
+  });
+  EXPECT_FALSE(TryAppend(99).ok());
+  EXPECT_EQ(journal_->LastNumber(kQueue), 1u);
+  EXPECT_EQ(Append(2), 2u);
+  const EpochId epoch = journal_->epoch().id;
+  Reopen();
+  ExpectRecords(ReadAll(epoch), 1, 2);
+  EXPECT_TRUE(journal_->found().segments.back().status.ok());
+}
+
+TEST_F(JournalFaultTest, ASyncBehindAShortWriteBeginsANewSegment) {
+  Open();
+  Append(1);
+  faults_ = 2;
+  files_.SetOnWrite([&](const std::string&, uint64_t, size_t size) -> int64_t {
+    return faults_-- > 0 ? static_cast<int64_t>(size / 2) : static_cast<int64_t>(size);
+  });
+  EXPECT_FALSE(TryAppend(99).ok());
+  const uint64_t changes = journal_->figures().segment_changes;
+  ASSERT_TRUE(journal_->Sync().ok());
+  EXPECT_EQ(journal_->figures().segment_changes, changes + 1);
+  for (int i = 2; i <= 5; ++i) Append(i);
+  const EpochId epoch = journal_->epoch().id;
+  Reopen();
+  ExpectRecords(ReadAll(epoch), 1, 5);
+}
+
+TEST_F(JournalFaultTest, AfterAFailedSyncEverythingIsWrittenAgainElsewhere) {
+  Open();
+  for (int i = 1; i <= 20; ++i) Append(i);
+  ASSERT_TRUE(journal_->Sync().ok());
+  std::set<std::string> failed;
+  std::atomic<bool> armed = true;
+  std::mutex mu;
+  files_.SetOnSync([&](const std::string& path) -> absl::Status {
+    std::lock_guard lock(mu);
+    EXPECT_FALSE(failed.contains(path)) << "a failed handle is never synced again";
+    if (!armed.exchange(false)) return absl::OkStatus();
+    failed.insert(path);
+    return absl::InternalError("EIO");
+  });
+  for (int i = 21; i <= 40; ++i) Append(i, safe_.Expect());
+  ASSERT_TRUE(safe_.WaitFor(20));
+  EXPECT_EQ(safe_.ok(), 20u);
+  EXPECT_EQ(journal_->figures().sync_failures, 1u);
+  for (int i = 41; i <= 50; ++i) Append(i);
+  ExpectRecords(ReadAll(journal_->epoch().id), 1, 50);
+  const EpochId epoch = journal_->epoch().id;
+  files_.SetOnSync(nullptr);
+  Reopen();
+  ExpectRecords(ReadAll(epoch), 1, 50);
+}
+
+TEST_F(JournalFaultTest, WhileNothingCanBeSyncedNobodyIsAnsweredAndAppendsAreRefused) {
+  Open();
+  files_.SetOnSync([](const std::string&) { return absl::InternalError("EIO"); });
+  Append(1, safe_.Expect());
+  EXPECT_FALSE(journal_->Sync().ok());
+  EXPECT_EQ(safe_.ok(), 0u);
+  EXPECT_TRUE(absl::IsResourceExhausted(TryAppend(2).status()));
+  files_.SetOnSync(nullptr);
+  ASSERT_TRUE(journal_->WaitForSpace(20'000)) << "tried again by itself";
+  ASSERT_TRUE(safe_.WaitFor(1));
+  EXPECT_EQ(safe_.ok(), 1u);
+  EXPECT_EQ(Append(2), 2u);
+  ExpectRecords(ReadAll(journal_->epoch().id), 1, 2);
+}
+
+TEST_F(JournalFaultTest, WaitersThatAreNotSafeAtTheEndAreToldSo) {
+  Open();
+  files_.SetOnSync([](const std::string&) { return absl::InternalError("EIO"); });
+  Append(1, safe_.Expect());
+  journal_.reset();
+  EXPECT_EQ(safe_.failed(), 1u);
+  EXPECT_TRUE(safe_.EachOnce());
+}
+
+TEST_F(JournalFaultTest, TruncatedOrGarbledAnywhereItStartsAndKeepsWhatCameBefore) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 1; i <= 40; ++i) {
+    Append(i);
+    if (i % 10 == 0) {
+      ASSERT_TRUE(journal_->Sync().ok());
+    }
+  }
+  Reopen();
+  const std::string file = NewestFile();
+  journal_.reset();
+  const std::string good = Content(file);
+  for (size_t cut = 0; cut < 24 << 10; cut += 331) {
+    for (const bool garbage : {false, true}) {
+      std::string bad = good.substr(0, std::max<size_t>(cut, 1));
+      if (garbage) {
+        bad = good;
+        for (size_t i = cut; i < std::min<size_t>(cut + 200, bad.size()); ++i) bad[i] = static_cast<char>(i * 31 + 7);
+      }
+      fakes::TempFolder other;
+      options_.folder = other / "journal";
+      ASSERT_TRUE(files_.MakeFolder(options_.folder).ok());
+      Overwrite(file, bad);
+      Open();
+      const auto items = ReadAll(epoch);
+      for (size_t i = 0; i < items.size(); ++i) {
+        EXPECT_EQ(items[i].first, i + 1) << "a bad record ends its segment";
+        EXPECT_EQ(items[i].bytes, BodyOf(i + 1));
+      }
+      if (!garbage && cut > 23 << 10) {
+        EXPECT_EQ(items.size(), 40u);
+      }
+      EXPECT_EQ(Append(1), 1u);
+      journal_.reset();
+    }
+  }
+}
+
+TEST_F(JournalFaultTest, ABadRecordEndsItsSegmentAndReadingGoesOnWithTheNext) {
+  options_.max_segments = 20;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 1; i <= 1500; ++i) Append(i);
+  Reopen();
+  const auto segments = journal_->found().segments;
+  ASSERT_GT(segments.size(), 3u);
+  const std::string file = segments[1].file;
+  journal_.reset();
+  std::string bad = Content(file);
+  bad[kFirstRecordOffset + 5000] = static_cast<char>(bad[kFirstRecordOffset + 5000] ^ 1);
+  Overwrite(file, bad);
+  Open();
+  EXPECT_TRUE(absl::IsDataLoss(journal_->found().segments[1].status));
+  EXPECT_EQ(journal_->figures().bad_records, 1u);
+  const auto items = ReadAll(epoch);
+  EXPECT_LT(items.size(), 1500u);
+  EXPECT_EQ(items.back().first, 1500u);
+  for (size_t i = 1; i < items.size(); ++i) EXPECT_LT(items[i - 1].first, items[i].first);
+}
+
+TEST_F(JournalFaultTest, ADamagedHeadIsKeptAside) {
+  Open();
+  Append(1);
+  Reopen();
+  const std::string file = NewestFile();
+  journal_.reset();
+  std::string bad = Content(file);
+  bad.replace(0, kFirstRecordOffset, std::string(kFirstRecordOffset, 'z'));
+  Overwrite(file, bad);
+  Open();
+  EXPECT_EQ(Content(file + ".bad-1"), bad);
+  EXPECT_EQ(Append(1), 1u);
+}
+
+TEST_F(JournalFaultTest, ASegmentOfAnUnknownVersionIsLeftUntouched) {
+  Open();
+  Append(1);
+  Reopen();
+  const std::string file = NewestFile();
+  journal_.reset();
+  std::string other = Content(file);
+  for (size_t block : {size_t{0}, kBlockBytes}) {
+    if (other[block + kHeaderBytes] != 'S') continue;
+    other[block + kHeaderBytes + 8] = 99;
+    const size_t size = kHeaderBytes + DecodeHeader(std::string_view(other).substr(block)).length;
+    const uint32_t crc = Crc32c(std::string_view(other).substr(block + 4, size - 4));
+    for (int i = 0; i < 4; ++i) other[block + i] = static_cast<char>(crc >> (8 * i));
+  }
+  Overwrite(file, other);
+  Open();
+  EXPECT_EQ(Content(file + ".version-1"), other);
+}
+
+// The promise itself: what a completion called safe is there after any power cut, under its number, once.
+TEST_F(JournalFaultTest, WhatWasSafeSurvivesPowerCuts) {
+  options_.max_segments = 6;
+  SeededRandom dice(4242);
+  for (int round = 0; round < 150; ++round) {
+    fakes::TempFolder other;
+    options_.folder = other / "journal";
+    fakes::FaultyFiles files;
+    std::map<std::string, std::map<uint64_t, uint64_t>> safe;  // epoch -> number -> n
+    std::mutex mu;
+    std::map<std::string, uint64_t> released;
+    for (int life = 0; life < 3; ++life) {
+      auto opened = Journal::Open(options_, "gw", "shop", 1, files, clock_, random_, nullptr);
+      ASSERT_TRUE(opened.ok()) << opened.status();
+      auto journal = *std::move(opened);
+      for (const Epoch& epoch : journal->found().epochs) {
+        std::map<uint64_t, uint64_t> have;
+        ASSERT_TRUE(journal
+                        ->Read(epoch.id, kQueue, 1, UINT64_MAX,
+                               [&](Item item) {
+                                 uint64_t n = 0;
+                                 for (int i = 0; i < 8; ++i) n |= static_cast<uint64_t>(item.id.bytes[i]) << (8 * i);
+                                 EXPECT_EQ(item.bytes, BodyOf(n));
+                                 EXPECT_TRUE(have.emplace(item.first, n).second);
+                                 return true;
+                               })
+                        .ok());
+        for (const auto& [number, n] : safe[epoch.id.ToHex()]) {
+          if (number <= released[epoch.id.ToHex()]) continue;
+          ASSERT_TRUE(have.contains(number)) << "round " << round << " life " << life << ": lost number " << number;
+          EXPECT_EQ(have[number], n);
+        }
+      }
+      const std::string epoch = journal->epoch().id.ToHex();
+      const uint64_t count = dice.Below(400);
+      for (uint64_t i = 0; i < count; ++i) {
+        const uint64_t n = dice.Below(1'000'000);
+        const uint64_t number = journal->LastNumber(kQueue) + 1;
+        const auto taken = journal->Append({kQueue, IdOf(n), 0, BodyOf(n)}, [&, epoch, number, n](absl::Status status) {
+          std::lock_guard lock(mu);
+          if (status.ok()) safe[epoch][number] = n;
+        });
+        if (!taken.ok()) {
+          // As a tail would: everything so far is stored elsewhere.
+          const uint64_t last = journal->LastNumber(kQueue);
+          for (const Epoch& old : journal->found().epochs) {
+            released[old.id.ToHex()] = UINT64_MAX;
+            journal->Release(old.id, kQueue, UINT64_MAX);
+          }
+          released[epoch] = last;
+          journal->Release(journal->epoch().id, kQueue, last);
+          ASSERT_TRUE(journal->WaitForSpace(20'000));
+          continue;
+        }
+        ASSERT_EQ(*taken, number);
+        if (dice.Below(40) == 0) {
+          ASSERT_TRUE(journal->Sync().ok());
+        }
+      }
+      // From this moment nothing is durable any more, also not what the destructor tries.
+      files.SetOnSync([](const std::string&) { return absl::InternalError("power is gone"); });
+      journal.reset();
+      files.SetOnSync(nullptr);
+      files.PowerCut(dice);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace sluice::journal

@@ -1,0 +1,160 @@
+// Rewinds, replay window and damaged databases (delivery rules R7, R12, case 13).
+#include "tests/gateway/outbox/outbox_fixture.h"
+
+namespace sluice::outbox {
+namespace {
+
+using RecoveryTest = OutboxTest;
+
+TEST_F(RecoveryTest, RecoverBelowTheFloorSendsAgainWhatIsStillHeld) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 50; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  for (int i = 0; i < 50; ++i) Append(Queue::kInventory);
+  outbox_->Acknowledge(Queue::kInventory, epoch, 80);  // 1-50 were stored, 51-80 only journalled
+  ASSERT_TRUE(outbox_->Recover(Queue::kInventory, {{epoch, 20}}).ok());
+  EXPECT_EQ(outbox_->HeldEpochs(Queue::kInventory).back().acked_to, 20u);
+  const auto items = ReadAll(Queue::kInventory, epoch, 21);
+  EXPECT_EQ(Shape(items), "21-100");
+  for (const Item& item : items) EXPECT_EQ(item.id, IdOf(item.first));
+  EXPECT_EQ(outbox_->figures(Queue::kInventory).pending, 80u);
+}
+
+TEST_F(RecoveryTest, RecoverAboveTheFloorIsAnAcknowledgement) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
+  ASSERT_TRUE(outbox_->Recover(Queue::kInventory, {{epoch, 7}}).ok());
+  EXPECT_EQ(outbox_->figures(Queue::kInventory).pending, 3u);
+  EXPECT_TRUE(absl::IsFailedPrecondition(outbox_->Recover(Queue::kInventory, {{epoch, 11}})))
+      << "the running epoch has no number 11";
+  EXPECT_EQ(outbox_->figures(Queue::kInventory).pending, 3u) << "and nothing is let go for it";
+}
+
+TEST_F(RecoveryTest, AnEarlierEpochMayEndLaterThanWeKnow) {
+  Open();
+  const EpochId first = journal_->epoch().id;
+  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
+  Restart();
+  ASSERT_TRUE(outbox_->Recover(Queue::kInventory, {{first, 12}}).ok());
+  for (const auto& held : outbox_->HeldEpochs(Queue::kInventory)) {
+    if (held.epoch.id == first) {
+      EXPECT_EQ(held.acked_to, 12u);
+    }
+  }
+}
+
+TEST_F(RecoveryTest, BeyondTheReplayWindowIsAGapThatSaysSo) {
+  options_.replay_window_bytes = 20'000;
+  journal_options_.max_segments = 3;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 6000; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  outbox_->Acknowledge(Queue::kInventory, epoch, 5990);
+  while (outbox_->counters()["trimmed_rows"] == 0) {
+    outbox_->OnSegmentChange();
+    std::this_thread::yield();
+  }
+  ASSERT_TRUE(outbox_->Recover(Queue::kInventory, {{epoch, 100}}).ok());
+  const auto items = ReadAll(Queue::kInventory, epoch, 101, 500);
+  ASSERT_FALSE(items.empty());
+  EXPECT_EQ(items.front().first, 101u);
+  EXPECT_EQ(items.front().gap, GapReason::kBeyondReplayWindow);
+  EXPECT_EQ(items.back().last, 6000u);
+  EXPECT_FALSE(items.back().IsGap());
+}
+
+// Overwrites part of a file with what looks like nothing.
+void Garble(const std::string& path, size_t at, size_t size) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at));
+  file << std::string(size, '\x5A');
+}
+
+TEST_F(RecoveryTest, ADatabaseWithBadPagesIsSetAsideAndItsGoodRowsAreSalvaged) {
+  journal_options_.max_segments = 3;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  constexpr uint64_t kCount = 20'000;
+  for (uint64_t i = 0; i < kCount; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Stop();
+  const std::string path = folder_ / "outbox.db";
+  const size_t size = std::filesystem::file_size(path);
+  for (int page : {100, 101, 250}) Garble(path, page * 4096, 4096);
+  ASSERT_GT(size, 300u * 4096);
+  Open();
+  ASSERT_EQ(outbox_->start_report().set_aside.size(), 1u);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / outbox_->start_report().set_aside[0]));
+  EXPECT_GT(outbox_->start_report().salvaged, kCount * 95 / 100);
+  const auto items = ReadAll(Queue::kInventory, epoch, 1, 500);
+  uint64_t records = 0;
+  for (const Item& item : items) {
+    if (item.IsGap()) {
+      EXPECT_EQ(item.gap, GapReason::kCorrupt);
+    } else {
+      ++records;
+      EXPECT_EQ(item.id, IdOf(item.first));
+    }
+  }
+  EXPECT_GT(records, kCount * 95 / 100);
+  EXPECT_EQ(items.back().last, kCount);
+  Append(Queue::kInventory);
+}
+
+TEST_F(RecoveryTest, ADatabaseThatGoesBadWhileRunningIsReplaced) {
+  journal_options_.max_segments = 3;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  constexpr uint64_t kCount = 60'000;
+  for (uint64_t i = 0; i < kCount; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  for (int page = 300; page < 320; ++page) Garble(folder_ / "outbox.db", page * 4096, 4096);
+  const auto items = ReadAll(Queue::kInventory, epoch, 1, 500);
+  EXPECT_EQ(outbox_->counters()["databases_set_aside"], 1);
+  uint64_t records = 0;
+  for (const Item& item : items) {
+    records += item.IsGap() ? 0 : 1;
+    EXPECT_TRUE(item.IsGap() || item.id == IdOf(item.first));
+  }
+  EXPECT_GT(records, kCount * 95 / 100);
+  EXPECT_EQ(items.back().last, kCount);
+  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Restart();
+  EXPECT_TRUE(outbox_->start_report().set_aside.empty());
+  EXPECT_EQ(ReadAll(Queue::kInventory, epoch, kCount + 1).size(), 10u);
+}
+
+TEST_F(RecoveryTest, WhatIsNoDatabaseAtAllDoesNotKeepTheDaemonFromStarting) {
+  for (const std::string& content : {std::string(100'000, 'x'), std::string("SQLite format 3"), std::string()}) {
+    Stop();
+    std::ofstream(folder_ / "outbox.db", std::ios::binary) << content;
+    Open();
+    Append(Queue::kInventory);
+    SpillAll(Queue::kInventory);
+  }
+  EXPECT_EQ(ReadAll(Queue::kInventory, journal_->epoch().id, 1).size(), 1u);
+}
+
+TEST_F(RecoveryTest, AnUnknownFormatVersionIsSetAsideUntouched) {
+  Open();
+  Stop();
+  const std::string path = folder_ / "outbox.db";
+  {
+    auto db = sqlite::Database::Open(path, {});
+    ASSERT_TRUE(db.ok());
+    ASSERT_TRUE(db->Exec("PRAGMA user_version=77").ok());
+    ASSERT_TRUE(db->Checkpoint(true).ok());
+  }
+  const std::string before = *ReadFile(path, 1 << 24);
+  Open();
+  ASSERT_EQ(outbox_->start_report().set_aside, std::vector<std::string>{"outbox.db.version-1"});
+  EXPECT_EQ(outbox_->start_report().salvaged, 0u);
+  EXPECT_EQ(*ReadFile(folder_ / "outbox.db.version-1", 1 << 24), before);
+}
+
+}  // namespace
+}  // namespace sluice::outbox

@@ -36,7 +36,9 @@ class Outbox {
  public:
   virtual ~Outbox() = default;
 
-  // Every epoch with anything held on the queue, and the running one, in start order. The running one is last.
+  // Every epoch with anything held on the queue, and the running one, in start order. The running one is last. An epoch
+  // of which nothing is held any more stays listed (first 0) while its last number is remembered: only so can the loss be
+  // named when a restored cloud lacks it (R9, R12).
   virtual std::vector<Held> HeldEpochs(Queue queue) = 0;
 
   // Sets what is pending to everything above the floors (R7): numbers above are pending even if they were acknowledged

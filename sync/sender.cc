@@ -13,6 +13,9 @@ namespace {
 constexpr uint32_t kProtocol = 1;
 // In-flight items for which the pace is stretched by one minimum.
 constexpr uint64_t kItemsPerPaceStep = 256;
+constexpr int64_t kShortestWindowUs = 10'000'000;
+// A number above this was not counted by anyone (case 37).
+constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 // The cloud moved its cursor back under us: its Welcome tells the new one, and soon.
 constexpr int64_t kRewoundRetryMs = 1'000;
 
@@ -69,7 +72,8 @@ absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
       }
       continue;
     }
-    const uint64_t last = std::max(one.last, one.acked_to);
+    // Of an earlier epoch the cloud may have more than we do (our unsynced tail); of the running one we counted it all.
+    const uint64_t last = one.epoch.id == running.id ? std::max(one.last, one.acked_to) : one.last;
     stretches_.push_back(Stretch{.epoch = std::move(one.epoch), .last = last});
     // Kept only until Hello is written: where the held part begins.
     stretches_.back().next = one.first;
@@ -119,6 +123,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   for (const v1::EpochCursor& cursor : welcome.cursors()) {
     const auto index = Find(cursor.epoch());
     if (!index) return absl::InternalError("Welcome names an epoch that Hello did not");
+    if (cursor.cursor() > kMaxNumber) return absl::InternalError("Welcome names a number that nobody counted");
     cursors[*index] = &cursor;
   }
   if (cursors.size() != stretches_.size()) return absl::InternalError("Welcome lacks a cursor for an epoch of Hello");
@@ -159,6 +164,8 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;
   batch_due_us_ = now_us;
+  figures_.ack_time_us = shortest_us_ = shortest_before_us_ = 0;
+  window_since_us_ = now_us;
   outbox_.LinkUp(queue_, true);
   UpdateShare();
   return absl::OkStatus();
@@ -167,6 +174,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
 absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
   const auto index = Find(ack.epoch());
   if (!index) return absl::InternalError("Ack names an epoch that Hello did not");
+  if (ack.cursor() > kMaxNumber) return absl::InternalError("Ack names a number that nobody counted");
   Stretch& stretch = stretches_[*index];
   if (ack.cursor() >= stretch.next && Running(*index)) {
     return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud acknowledged ", ack.cursor(), ", the last number sent is ",
@@ -297,6 +305,12 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
   window_closed_ = false;
   if (!may_have_items_ || (!running && stretch.next > stretch.last)) return false;
 
+  // An idle link waits for no more than the least pace.
+  const int64_t due_us = flights_.empty() ? std::min(batch_due_us_, last_batch_us_ + options_.pace_min_us) : batch_due_us_;
+  if (now_us < due_us) {
+    batch_due_us_ = due_us;
+    return false;
+  }
   ReadLimits limits{.max_items = options_.max_batch_items, .max_bytes = options_.max_batch_bytes};
   if (!flights_.empty()) {
     const uint64_t window = WindowBytes();
@@ -308,7 +322,6 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
       window_closed_ = true;
       return false;
     }
-    if (now_us < batch_due_us_) return false;
     limits.max_items = std::min<uint64_t>(limits.max_items, max_items - figures_.in_flight_items);
     limits.max_bytes = std::min<uint64_t>(limits.max_bytes, window - figures_.in_flight_bytes);
   } else {
@@ -367,6 +380,7 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
   ++figures_.sent_batches;
   figures_.sent_items += items->size();
   figures_.sent_bytes += bytes;
+  last_batch_us_ = now_us;
   batch_due_us_ = full ? now_us : now_us + PaceUs();
   outbox_.Sent(queue_, stretch.epoch.id, first, next - 1);
   return true;
@@ -399,7 +413,7 @@ void Sender::CompleteFlights(size_t stretch, uint64_t cursor, int64_t now_us) {
     if (flight.stretch > stretch || (flight.stretch == stretch && flight.last > cursor)) break;
     acked_bytes_ += flight.bytes;
     const int64_t took_us = std::max<int64_t>(now_us - flight.sent_us, 1);
-    Smooth(figures_.ack_time_us, took_us);
+    NoteAckTime(took_us, now_us);
     const double rate = static_cast<double>(acked_bytes_ - flight.acked_bytes_then) * 1e6 / static_cast<double>(took_us);
     figures_.rate_bytes_s += figures_.rate_bytes_s == 0 ? rate : (rate - figures_.rate_bytes_s) / 8;
     figures_.in_flight_items -= flight.items;
@@ -462,7 +476,19 @@ uint64_t Sender::WindowBytes() const {
 
 int64_t Sender::PaceUs() const {
   const int64_t steps = 1 + static_cast<int64_t>(figures_.in_flight_items / kItemsPerPaceStep);
-  return std::min(options_.pace_min_us * steps, options_.pace_max_us);
+  const int64_t shortest = shortest_before_us_ == 0 ? shortest_us_ : std::min(shortest_us_, shortest_before_us_);
+  const int64_t queueing = std::max<int64_t>(figures_.ack_time_us - shortest, 0);
+  return std::min(options_.pace_min_us * steps, options_.pace_max_us) + std::min(queueing / 2, options_.pace_queue_max_us);
+}
+
+void Sender::NoteAckTime(int64_t took_us, int64_t now_us) {
+  Smooth(figures_.ack_time_us, took_us);
+  if (now_us - window_since_us_ >= kShortestWindowUs) {
+    window_since_us_ = now_us;
+    shortest_before_us_ = shortest_us_;
+    shortest_us_ = took_us;
+  }
+  shortest_us_ = shortest_us_ == 0 ? took_us : std::min(shortest_us_, took_us);
 }
 
 void Sender::UpdateShare() {

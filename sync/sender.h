@@ -22,10 +22,13 @@ namespace sluice::sync {
 struct SenderOptions {
   size_t max_batch_items = 512;
   size_t max_batch_bytes = 256u << 10;
-  // With something in flight a batch that is not full waits this long after the one before; the more is in flight, the
-  // nearer to the maximum, so that a busy link carries fewer and larger frames.
+  // A batch that is not full waits this long after the one before; the more is in flight, the nearer to the maximum, so
+  // that a busy link carries fewer and larger frames.
   int64_t pace_min_us = 1'000;
   int64_t pace_max_us = 4'000;
+  // On top, half of what acknowledgements lately took beyond the shortest of the last seconds: where each batch costs the
+  // cloud a flush of its disk, smaller batches than it can flush only queue up there.
+  int64_t pace_queue_max_us = 16'000;
   // Upper bounds of what is in flight, whatever credit the cloud gives.
   uint64_t max_in_flight_items = 65'536;
   uint64_t max_in_flight_bytes = 8u << 20;
@@ -146,6 +149,7 @@ class Sender {
   bool Running(size_t stretch) const { return stretch + 1 == stretches_.size(); }
   uint64_t WindowBytes() const;
   int64_t PaceUs() const;
+  void NoteAckTime(int64_t took_us, int64_t now_us);
   void UpdateShare();
 
   const SenderOptions options_;
@@ -165,6 +169,11 @@ class Sender {
   uint64_t credit_bytes_ = 0;
   uint64_t acked_bytes_ = 0;
   int64_t batch_due_us_ = 0;
+  int64_t last_batch_us_ = 0;
+  // The shortest acknowledgement of this and of the last window.
+  int64_t shortest_us_ = 0;
+  int64_t shortest_before_us_ = 0;
+  int64_t window_since_us_ = 0;
   int64_t last_frame_us_ = 0;
   int64_t last_progress_us_ = 0;
   int64_t state_since_us_ = 0;

@@ -16,11 +16,15 @@ namespace {
 // A thread per stream: simple, and enough for a test.
 class Service final : public v1::GatewaySync::Service {
  public:
-  Service(ingest::ReceiverOptions options, ingest::CursorStore& store, const Clock& clock)
-      : options_(std::move(options)), store_(store), clock_(clock) {}
+  Service(const GrpcServer::Options& options, ingest::CursorStore& store, const Clock& clock)
+      : options_(options.receiver), hint_ms_(options.refuse_with_hint_ms), store_(store), clock_(clock) {}
 
   grpc::Status Stream(grpc::ServerContext* context,
                       grpc::ServerReaderWriter<v1::ServerFrame, v1::ClientFrame>* stream) override {
+    if (hint_ms_ != 0) {
+      context->AddTrailingMetadata("retry-after-ms", std::to_string(hint_ms_));
+      return {grpc::StatusCode::RESOURCE_EXHAUSTED, "too many handshakes"};
+    }
     ingest::Peer peer;
     for (const auto& name : context->auth_context()->FindPropertyValues("peer_uri")) {
       if (const auto identity = ParseGatewaySpiffeId({name.data(), name.size()}); identity.ok()) {
@@ -45,6 +49,7 @@ class Service final : public v1::GatewaySync::Service {
 
  private:
   const ingest::ReceiverOptions options_;
+  const int64_t hint_ms_;
   ingest::CursorStore& store_;
   const Clock& clock_;
 };
@@ -53,7 +58,7 @@ class GrpcServerImpl final : public GrpcServer {
  public:
   GrpcServerImpl(const Options& options, const fakes::TestAuthority& authority, ingest::CursorStore& store,
                  const Clock& clock)
-      : service_(options.receiver, store, clock) {
+      : service_(options, store, clock) {
     const fakes::TestCertificate own = authority.IssueService("shop");
     grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
     tls.pem_root_certs = authority.certificate_pem();

@@ -16,6 +16,7 @@ class GrpcServer {
   struct Options {
     int port = 0;   // 0: any free one
     ingest::ReceiverOptions receiver;
+    int64_t refuse_with_hint_ms = 0;   // not 0: every stream ends at once with RESOURCE_EXHAUSTED and this hint
   };
   // Null: the port could not be bound.
   static std::unique_ptr<GrpcServer> Start(const Options& options, const fakes::TestAuthority& authority,

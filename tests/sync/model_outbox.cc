@@ -57,7 +57,7 @@ void ModelOutbox::Crash() {
       if (random_.Below(2) == 0) log.acked_durably = std::min(log.acked, log.last);
       log.acked = std::min(log.acked_durably, log.last);
     }
-    std::erase_if(line.logs, [](const Log& log) { return log.items.empty(); });
+    std::erase_if(line.logs, [](const Log& log) { return log.last == 0; });
     line.armed = true;
   }
   BeginEpoch();
@@ -127,7 +127,6 @@ std::vector<Held> ModelOutbox::HeldEpochs(Queue queue) {
   const std::lock_guard lock(mutex_);
   std::vector<Held> held;
   for (const Log& log : lines_[QueueIndex(queue)].logs) {
-    if (log.items.empty() && log.epoch.id != running_.id) continue;
     held.push_back(Held{.epoch = log.epoch,
                         .first = log.items.empty() ? 0 : log.items.begin()->second.first,
                         .last = log.last,

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -45,8 +47,9 @@ class UplinkTest : public testing::Test {
     Write("gateway.pem", certificate.certificate_pem);
     Write("gateway.key", certificate.private_key_pem);
   }
-  void StartServer() {
+  void StartServer(int64_t refuse_with_hint_ms = 0) {
     GrpcServer::Options options;
+    options.refuse_with_hint_ms = refuse_with_hint_ms;
     options.port = port_;
     options.receiver.queues.assign(kAllQueues.begin(), kAllQueues.end());
     server_ = GrpcServer::Start(options, authority_, store_, clock_);
@@ -223,16 +226,35 @@ TEST_F(UplinkTest, GoesTheSlowWayWhenTheEpochIsAnotherGatewaysUntilTold) {
   ASSERT_TRUE(EventuallyDrained());
 }
 
+TEST_F(UplinkTest, ObeysTheHintInATrailer) {
+  const UplinkOptions options = Options();
+  server_.reset();
+  StartServer(3'600'000);
+  StartUplink(options);
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).link == LinkState::kWaiting &&
+                                      StatusOf(Queue::kInventory).failures == 1; }));
+  EXPECT_GT(StatusOf(Queue::kInventory).next_try_ms, 3'500'000);
+  EXPECT_THAT(StatusOf(Queue::kInventory).detail, testing::HasSubstr("RESOURCE_EXHAUSTED"));
+}
+
 TEST_F(UplinkTest, StopsInBoundedTimeWhileTheServerIsSilent) {
+  // A listener that never accepts: the TLS handshake hangs.
+  const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof address;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(listener, 5), 0);
+  ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
   UplinkOptions options = Options();
   options.stop_timeout_ms = 100;
+  options.inventory_address = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
   outbox_.Append(Queue::kInventory, Payload());
-  // A port that accepts nothing: the handshake hangs.
   StartUplink(options);
-  server_.reset();
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).link == LinkState::kConnecting; }));
   const auto begin = std::chrono::steady_clock::now();
   uplink_->Stop();
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(1200));
+  close(listener);
 }
 
 TEST_F(UplinkTest, NeedsAddressesAndAHardwareId) {

@@ -19,7 +19,7 @@ namespace sluice::eventbus {
 struct RelayOptions {
   std::string publisher = "file";     // its row in bus_relay
   int page = 512;                     // rows read at once
-  int64_t note_every_ms = 1'000;      // Flush and note the position this often while there is traffic
+  int64_t note_every_ms = 5'000;      // Flush and note the position this often while there is traffic
   int64_t retry_ms = 1'000;           // after a failure of store or publisher
 };
 

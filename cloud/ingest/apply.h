@@ -34,6 +34,8 @@ class Applier {
   virtual absl::Status Flush(store::Transaction& transaction, eventbus::Writer& events) = 0;
   // The transaction was rolled back: forget what was gathered.
   virtual void Discard() = 0;
+  // It was committed: what is remembered in memory holds.
+  virtual void Committed() {}
 };
 
 }  // namespace sluice::ingest

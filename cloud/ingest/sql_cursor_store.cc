@@ -127,11 +127,12 @@ absl::StatusOr<Applied> SqlCursorStore::Apply(const Lease& lease, const EpochId&
 SqlCursorStore::Attempt SqlCursorStore::TryApply(const Lease& lease, const EpochId& epoch, std::span<const Item> items,
                                                  const std::string* verdict) {
   Attempt attempt;
+  std::lock_guard lock(applier_mutex_);
   attempt.status = store_.Write([&](store::Transaction& transaction) {
-    absl::Status status = ApplyItems(transaction, lease, epoch, items, verdict, attempt);
-    if (!status.ok()) applier_.Discard();
-    return status;
+    return ApplyItems(transaction, lease, epoch, items, verdict, attempt);
   });
+  // Here, for the commit itself may have failed.
+  attempt.status.ok() ? applier_.Committed() : applier_.Discard();
   return attempt;
 }
 
@@ -264,6 +265,7 @@ absl::Status SqlCursorStore::ApplyKept() {
   int64_t after = 0;
   for (bool more = true; more;) {
     Attempt attempt;
+    std::lock_guard lock(applier_mutex_);
     attempt.status = store_.Write([&](store::Transaction& transaction) -> absl::Status {
       struct Kept {
         int64_t id;
@@ -295,10 +297,8 @@ absl::Status SqlCursorStore::ApplyKept() {
       more = !page.empty();
       return applier_.Flush(transaction, events_);
     });
-    if (!attempt.status.ok()) {
-      applier_.Discard();
-      return attempt.status;
-    }
+    attempt.status.ok() ? applier_.Committed() : applier_.Discard();
+    if (!attempt.status.ok()) return attempt.status;
     Count(attempt);
   }
   return absl::OkStatus();

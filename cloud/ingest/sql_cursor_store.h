@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <utility>
@@ -41,7 +42,7 @@ struct IngestFigures {
   std::atomic<uint64_t> hardware_changes{0};
 };
 
-// Thread-safe. `store`, `applier`, `events`, `clock` and `random` outlive it; the applier is used within Store::Write only.
+// Thread-safe. `store`, `applier`, `events`, `clock` and `random` outlive it; the applier is used by one thread at a time.
 class SqlCursorStore final : public CursorStore {
  public:
   // Applies the kept records whose kind has become known, and writes the generation of a new store.
@@ -106,7 +107,9 @@ class SqlCursorStore final : public CursorStore {
   // Guarded by the store's Write.
   Id128 generation_;
   std::map<std::pair<std::string, Queue>, std::vector<Epoch>> claimed_;   // epochs of the last Hello
-  event::v1::DeviceEvent event_;                                          // keeps its memory
+
+  std::mutex applier_mutex_;       // taken before the store's
+  event::v1::DeviceEvent event_;   // guarded by applier_mutex_, as the applier; keeps its memory
 };
 
 }  // namespace sluice::ingest

@@ -12,6 +12,8 @@ namespace {
 
 namespace wire = sync::v1;
 
+constexpr size_t kMaxReplies = 1'024;
+
 // Abseil's codes are gRPC's.
 grpc::Status ToGrpc(const absl::Status& status) {
   return {static_cast<grpc::StatusCode>(status.code()), std::string(MessageOf(status))};
@@ -49,8 +51,8 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
       queued_bytes_ += bytes;
       queued_.push_back(std::move(incoming_));
       incoming_ = wire::ClientFrame();
-      paused_ = queued_bytes_ >= service_.options_.max_queued_bytes;
-      if (!paused_ && !finished_) StartRead(&incoming_);
+      paused_ = !MayRead();
+      if (!paused_) StartRead(&incoming_);
     }
     Schedule();
   }
@@ -60,6 +62,7 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
     writing_ = false;
     replies_.pop_front();
     if (!ok) replies_.clear();   // the gateway is gone; OnCancel or the end of reading follows
+    if (paused_ && MayRead()) Schedule();
     Proceed();
   }
 
@@ -75,6 +78,12 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
   }
 
  private:
+  // With mutex_ held. A gateway that does not read its acks, or is faster than the store, waits.
+  bool MayRead() const {
+    return queued_bytes_ < service_.options_.max_queued_bytes && replies_.size() < kMaxReplies && !ended_ &&
+           !cancelled_ && !closing_;
+  }
+
   // With mutex_ held.
   void Schedule() {
     if (scheduled_) return;
@@ -91,10 +100,12 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
       scheduled_ = false;
       frames.swap(queued_);
       queued_bytes_ = 0;
-      if (paused_ && !ended_ && !cancelled_ && !finished_) {
+      if (paused_ && MayRead()) {
         paused_ = false;
         StartRead(&incoming_);
       }
+      // Nobody would be told what these did.
+      if (closing_) frames.clear();
       ended = ended_ || cancelled_;
       clean = ended_ && !cancelled_;
       draining = draining_;

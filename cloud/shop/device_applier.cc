@@ -99,11 +99,17 @@ absl::Status DeviceApplier::Apply(store::Transaction& transaction, const ingest:
   if (!urgent && !event.has_status() && !event.has_telemetry()) {
     return absl::InvalidArgumentError(StrCat(ingest::KindOf(event), ": not the shop service's"));
   }
-  if (event.has_status()) return ApplyStatus(transaction, origin, event, events);
+  if (event.has_status() && StatusName(event.status().state()).empty()) {
+    return absl::InvalidArgumentError("status.state: not set");
+  }
   if (urgent) {
     ASSIGN_OR_RETURN(const bool inserted, InsertFact(transaction, origin, event));
     if (!inserted) return absl::OkStatus();
+  } else {
+    RETURN_IF_ERROR(recent_.Load(transaction));
+    if (!recent_.Insert(origin.shop, *EventId::FromBytes(event.event_id()))) return absl::OkStatus();
   }
+  if (event.has_status()) return ApplyStatus(transaction, origin, event, events);
   Note(origin, event);
   ingest::FillCause(origin, event, event_);
   body_.clear();
@@ -120,7 +126,6 @@ absl::Status DeviceApplier::Apply(store::Transaction& transaction, const ingest:
 absl::Status DeviceApplier::ApplyStatus(store::Transaction& transaction, const ingest::Origin& origin,
                                         const DeviceEvent& event, eventbus::Writer& events) {
   const std::string_view status = StatusName(event.status().state());
-  if (status.empty()) return absl::InvalidArgumentError("status.state: not set");
   Seen& seen = Note(origin, event);
   seen.status = status;
   seen.status_text = event.status().text();
@@ -178,6 +183,11 @@ absl::Status DeviceApplier::Flush(store::Transaction& transaction, eventbus::Wri
   }
   seen_.clear();
   return absl::OkStatus();
+}
+
+void DeviceApplier::Discard() {
+  seen_.clear();
+  recent_.Rollback();
 }
 
 }  // namespace sluice::shop

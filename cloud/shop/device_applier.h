@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "cloud/ingest/apply.h"
+#include "cloud/shop/recent_ids.h"
 #include "cloud/store/migration.h"
 
 namespace sluice::shop {
@@ -15,13 +16,15 @@ store::Component Schema();
 std::string_view StatusName(event::v1::Status::State state);
 
 // Queues shop-urgent (alarm, command result) and shop-bulk (status, telemetry). A status becomes DeviceStatusUpdated, all
-// else DeviceDataReceived. Device rows are gathered and written once per batch.
+// else DeviceDataReceived. Device rows are gathered and written once per batch. Alarms and command results have a row each;
+// of status and telemetry the newest are remembered, so that a repeat is not published again.
 class DeviceApplier final : public ingest::Applier {
  public:
   absl::Status Apply(store::Transaction& transaction, const ingest::Origin& origin,
                      const event::v1::DeviceEvent& event, eventbus::Writer& events) override;
   absl::Status Flush(store::Transaction& transaction, eventbus::Writer& events) override;
-  void Discard() override { seen_.clear(); }
+  void Discard() override;
+  void Committed() override { recent_.Commit(); }
 
  private:
   struct Seen {
@@ -37,6 +40,7 @@ class DeviceApplier final : public ingest::Applier {
   Seen& Note(const ingest::Origin& origin, const event::v1::DeviceEvent& event);
 
   absl::flat_hash_map<std::string, Seen> seen_;   // by "shop/device"
+  RecentIds recent_;
   // Keep their capacity.
   std::string key_, body_;
   eventbus::Event event_;

@@ -73,8 +73,11 @@ void Statement::BindText(std::string_view text) {
   Slots::Slot& slot = slots_->in[next_++];
   slot.indicator = soci::i_ok;
   if (slot.bytes != nullptr) {
-    slot.bytes->trim(0);
-    if (!text.empty()) slot.bytes->write_from_start(text.data(), text.size());
+    absl::Status status = Guard(broken_, [&] {
+      slot.bytes->trim(0);
+      if (!text.empty()) slot.bytes->write(0, text.data(), text.size());
+    });
+    if (!status.ok()) bind_status_ = std::move(status);
   } else {
     slot.text.assign(text);
   }
@@ -91,6 +94,7 @@ absl::StatusOr<int64_t> Statement::Execute() {
     if (absl::Status status = Prepare(); !status.ok()) return status;
   }
   if (next_ != slots_->in.size()) return absl::InternalError(StrCat("values do not fit: ", sql_.text));
+  if (!bind_status_.ok()) return std::exchange(bind_status_, absl::OkStatus());
   int64_t affected = 0;
   absl::Status status = Guard(broken_, [&] {
     slots_->statement.execute(true);
@@ -105,6 +109,7 @@ absl::Status Statement::Begin() {
     if (absl::Status status = Prepare(); !status.ok()) return status;
   }
   if (next_ != slots_->in.size()) return absl::InternalError(StrCat("values do not fit: ", sql_.text));
+  if (!bind_status_.ok()) return std::exchange(bind_status_, absl::OkStatus());
   return Guard(broken_, [&] { slots_->statement.execute(false); });
 }
 
@@ -116,7 +121,7 @@ absl::StatusOr<bool> Statement::Next() {
     for (Slots::Slot& slot : slots_->out) {
       if (slot.bytes == nullptr || slot.indicator == soci::i_null) continue;
       slot.text.resize(slot.bytes->get_len());
-      if (!slot.text.empty()) slot.bytes->read_from_start(slot.text.data(), slot.text.size());
+      if (!slot.text.empty()) slot.bytes->read(0, slot.text.data(), slot.text.size());
     }
   });
   if (!status.ok()) return status;

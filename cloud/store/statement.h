@@ -78,6 +78,7 @@ class Statement {
   const Sql& sql_;
   bool& broken_;
   size_t next_ = 0;
+  absl::Status bind_status_;   // of the values since the last run
   std::unique_ptr<Slots> slots_;
 };
 

@@ -43,7 +43,7 @@ absl::StatusOr<Statement*> Transaction::OnlyRow(Statement* statement) {
   return statement;
 }
 
-Store::Store(StoreOptions options) : options_(std::move(options)) {}
+Store::Store(StoreOptions options) : options_(std::move(options)), checkpoint_at_(options_.checkpoint_pages) {}
 
 Store::~Store() {
   std::lock_guard lock(write_mutex_);
@@ -137,7 +137,13 @@ absl::Status Store::Write(Work work) {
       committed_position_.store(next_position_ - 1, std::memory_order_release);
       advanced = true;
     }
-    if (writer_->wal_pages() >= options_.checkpoint_pages) Checkpoint().IgnoreError();   // tried again after the next
+    if (writer_->wal_pages() < options_.checkpoint_pages) {
+      checkpoint_at_ = options_.checkpoint_pages;
+    } else if (writer_->wal_pages() >= checkpoint_at_) {
+      // A reader's snapshot may have kept the WAL from beginning anew: then not again after each commit.
+      checkpoint_at_ = writer_->wal_pages() + options_.checkpoint_pages / 4;
+      Checkpoint().IgnoreError();
+    }
   }
   if (advanced) {
     for (const auto& listener : listeners_) listener();
@@ -204,7 +210,7 @@ absl::Status Store::Checkpoint() {
   int64_t ignored = 0;
   Transaction transaction(*writer_, ignored);
   ASSIGN_OR_RETURN(Statement * row, transaction.Find(kCheckpoint));
-  // Frames that a reader's snapshot still needs stay; the next one takes them.
+  // Frames that a reader's snapshot still needs stay; the next one takes them. What is left counts for the idle limit.
   if (row != nullptr) writer_->set_wal_pages(row->Int(1) - row->Int(2));
   return absl::OkStatus();
 }

@@ -121,6 +121,7 @@ class Store {
   std::mutex write_mutex_;
   std::unique_ptr<Connection> writer_;      // guarded by write_mutex_; null after an I/O error
   int64_t next_position_ = 1;               // guarded by write_mutex_
+  int64_t checkpoint_at_;                   // pages of the WAL; guarded by write_mutex_
   std::atomic<int64_t> committed_position_{0};
 
   std::mutex read_mutex_;

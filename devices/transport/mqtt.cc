@@ -178,11 +178,9 @@ void Shared::CallPublished() {
     ++handling;
   }
   handlers.on_published();
-  {
-    Lock lock(mu);
-    --handling;
-  }
-  changed.notify_all();
+  Lock lock(mu);
+  --handling;
+  if (stopping) changed.notify_all();
 }
 
 void Shared::OnMessage(const mqtt::message& message, std::string_view topic) {
@@ -206,7 +204,8 @@ void Shared::OnMessage(const mqtt::message& message, std::string_view topic) {
   Lock lock(mu);
   if (!take) cut = true;
   --handling;
-  changed.notify_all();
+  // Only Stop waits for handlers: waking the keeper for each message would double the price of one.
+  if (stopping || !take) changed.notify_all();
   if (!shut) changed.wait(lock, [] { return false; });
 }
 

@@ -59,7 +59,7 @@ struct Outbox {
 };
 
 struct Intake {
-  int64_t receipt_interval_ms = 100;
+  int64_t receipt_interval_ms = 50;
   uint64_t max_event_bytes = 64u << 10;
   int64_t max_devices = 10'000;
 };

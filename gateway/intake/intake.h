@@ -32,7 +32,7 @@ namespace sluice::intake {
 struct Options {
   std::string gateway, shop;                // our own names; an event that claims others is refused
   size_t max_event_bytes = 64u << 10;       // encoded; must not exceed the journal's max_record_bytes
-  int64_t receipt_interval_ms = 100;
+  int64_t receipt_interval_ms = 50;
   size_t max_devices = 10'000;              // remembered at a time
   RejectLog::Options rejects;
 };

@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kTimesKept = 1024;
 constexpr size_t kRejectedKept = 1000;
-constexpr int64_t kMergeTimesMs = 100;
+constexpr int64_t kMergeTimesMs = 20;   // how far a remembered time may be off
 enum { kSent = 1, kAcknowledged = 2 };
 
 }  // namespace
@@ -99,13 +99,15 @@ void OutboxImpl::NoteTime(QueueState& state, int64_t stream, int kind, uint64_t 
   for (auto it = state.times.rbegin(); it != state.times.rend() && looked < 2; ++it, ++looked) {
     const size_t index = state.times.size() - 1 - looked;
     if (it->kind != kind || it->stream != stream || index < state.times_saved) continue;
-    if (first <= it->last + 1 && last > it->last && now >= it->at_ms && now - it->at_ms < kMergeTimesMs) {
+    if (first <= it->last + 1 && last > it->last && now >= it->begun_ms && now - it->begun_ms < kMergeTimesMs) {
       it->last = last;
+      // Sent no earlier than told, acknowledged no later.
+      if (kind == kAcknowledged) it->at_ms = now;
       return;
     }
     break;
   }
-  state.times.push_back({stream, kind, first, last, now});
+  state.times.push_back({stream, kind, first, last, now, now});
   if (state.times.size() > kTimesKept) {
     state.times.pop_front();
     if (state.times_saved > 0) --state.times_saved;

@@ -192,6 +192,7 @@ absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {
     if (row.stream != stream->id || number < row.first || number > row.last) continue;
     (row.kind == 1 ? history.sent_ms : history.acknowledged_ms) = row.at_ms;
   }
+  if (history.sent_ms != 0) history.sent_ms = std::max(history.sent_ms, history.journalled_ms);
   for (const StoredRange& range : stream->ranges) {
     if (range.first > number || number > range.last) continue;
     history.stored = true;

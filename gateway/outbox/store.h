@@ -28,6 +28,7 @@ struct TimeRow {
   int kind = 0;  // 1 sent, 2 acknowledged
   uint64_t first = 0, last = 0;
   int64_t at_ms = 0;
+  int64_t begun_ms = 0;   // of the first that was merged into it; not stored
 };
 
 // The rows of table streams with their ranges, from any connection.

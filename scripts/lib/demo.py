@@ -301,7 +301,11 @@ password_file = "{self.password("sluice-gateway")}"
         process = self._start("sluiced", [self.binaries / "sluiced", "--config", config], env=env)
         if ready:
             # A broker keeps nothing for a session it has not seen yet: what devices say before is answered and dropped.
-            process.expect(self._subscribed, 20, "answers on its socket and is connected to the broker")
+            try:
+                process.expect(self._subscribed, 20, "answers on its socket and is connected to the broker")
+            except StartError as error:
+                sources = [f"{s['name']}: {s['state']}: {s['detail']}" for s in (self.status_or_none() or {}).get("sources", [])]
+                raise StartError("\n".join([str(error), *sources])) from None
         return process
 
     def start_sim(self, name="sim", **options):

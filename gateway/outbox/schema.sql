@@ -53,7 +53,8 @@ CREATE TABLE snapshots (
   value BLOB NOT NULL
 ) WITHOUT ROWID;
 
--- Messages that were refused; the newest 1000.
+-- Messages that were refused; the newest 1000. row: 16 bytes that name the key (zero: not sealed), then the row, sealed,
+-- as refused messages may name people.
 CREATE TABLE rejected (
   id  INTEGER PRIMARY KEY,
   row BLOB NOT NULL

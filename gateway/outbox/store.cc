@@ -5,6 +5,7 @@
 
 #include "base/crc32c.h"
 #include "base/fail_point.h"
+#include "base/random.h"
 #include "base/status.h"
 #include "gateway/outbox/schema_sql.h"
 
@@ -14,6 +15,8 @@ namespace {
 constexpr int64_t kPageBytes = 4096;
 constexpr int kNumberBits = 44;
 constexpr uint32_t kSealDomain = 2;
+constexpr uint32_t kRejectedDomain = 3;
+constexpr std::string_view kRejectedKey = "rejected";
 
 int64_t PositionOf(int64_t stream, uint64_t last) {
   return static_cast<int64_t>(static_cast<uint64_t>(stream) << kNumberBits | std::min(last, kHighestNumber));
@@ -289,8 +292,11 @@ absl::Status Store::PutSnapshots(const std::map<std::string, std::string>& rows)
 absl::Status Store::PutRejected(const std::vector<std::string>& rows, size_t keep) {
   if (rows.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(sqlite::Statement put, db_.Prepare("INSERT INTO rejected (row) VALUES (?)"));
+  if (rejected_key_.IsZero() && sealer_ != nullptr) SystemRandom().Fill(rejected_key_.bytes);
   for (const std::string& row : rows) {
-    put.BindBlob(1, row);
+    std::string stored(rejected_key_.View());
+    stored += sealer_ == nullptr ? row : sealer_->Seal(rejected_key_, kRejectedDomain, rejected_counter_++, kRejectedKey, row);
+    put.BindBlob(1, stored);
     RETURN_IF_ERROR(put.Run());
   }
   return db_.Exec(StrCat("DELETE FROM rejected WHERE id <= (SELECT max(id) FROM rejected) - ", keep));
@@ -372,7 +378,15 @@ absl::StatusOr<std::vector<std::string>> Store::ReadRejected(size_t newest) cons
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) return out;
-    out.emplace_back(rows.Blob(0));
+    const std::string_view stored = rows.Blob(0);
+    const auto key = Id128::FromBytes(stored.substr(0, 16));
+    if (!key) continue;
+    if (key->IsZero()) {
+      out.emplace_back(stored.substr(16));
+    } else if (sealer_ != nullptr) {
+      // A row that does not open is for nobody's eyes; it was only kept for people.
+      if (auto row = sealer_->Open(*key, kRejectedKey, stored.substr(16)); row.ok()) out.push_back(*std::move(row));
+    }
   }
 }
 

@@ -94,6 +94,9 @@ class Store {
   sqlite::Database db_;
   sqlite::Statement put_item_, delete_items_, put_range_, delete_range_, save_positions_;
   std::unique_ptr<sqlite::Transaction> transaction_;
+  // Refused messages may name people, whatever queue they would have gone to: sealed under a key of this opening.
+  Id128 rejected_key_;
+  uint64_t rejected_counter_ = 0;
 };
 
 }  // namespace sluice::outbox

@@ -136,6 +136,7 @@ TEST_F(OutboxTest, PersonalRowsAreSealedOnDisk) {
   const EpochId epoch = journal_->epoch().id;
   for (int i = 0; i < 10; ++i) Append(Queue::kAttendance);
   Append(Queue::kInventory);
+  outbox_->PutRejected("a refused punch of Anna");
   SpillAll(Queue::kAttendance);
   std::string all;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
@@ -143,7 +144,9 @@ TEST_F(OutboxTest, PersonalRowsAreSealedOnDisk) {
   }
   EXPECT_EQ(all.find("attendance event"), std::string::npos);
   EXPECT_NE(all.find("inventory event"), std::string::npos);
+  EXPECT_EQ(all.find("Anna"), std::string::npos);
   Restart();
+  EXPECT_EQ(outbox_->ListRejected(5).value_or(std::vector<std::string>()), std::vector<std::string>{"a refused punch of Anna"});
   const auto items = ReadAll(Queue::kAttendance, epoch, 1);
   ASSERT_EQ(items.size(), 10u);
   EXPECT_EQ(items[9].bytes, BodyOf(Queue::kAttendance, 10));

@@ -28,7 +28,7 @@ constexpr int kVersion311 = MQTTVERSION_3_1_1;
 // A connection that held this long shows that the broker is well: the next loss begins with a short wait again.
 constexpr auto kStable = std::chrono::seconds(10);
 // Paho answers a disconnect within the time it was given; this is for a Paho that does not.
-constexpr auto kDisconnectPatience = std::chrono::seconds(5);
+constexpr auto kDisconnectPatience = std::chrono::seconds(2);
 constexpr size_t kMaxOutgoing = 4096;
 
 // What became of a request, as Paho's threads tell it.
@@ -488,7 +488,8 @@ class PahoClient final : public MqttClient {
     }
     Lock lock(shared_->mu);
     shared_->changed.wait_for(lock, patience, [this, to_the_end] {
-      return shared_->outcome || (!to_the_end && (shared_->lost || shared_->stopping));
+      // A connection that is lost, or that we cut ourselves, answers no more.
+      return shared_->outcome || shared_->lost || shared_->cut || (!to_the_end && shared_->stopping);
     });
     if (shared_->outcome) return *shared_->outcome;
     if (shared_->lost) return absl::UnavailableError(shared_->lost_why);

@@ -13,7 +13,6 @@ namespace sluice::config {
 
 struct Gateway {
   std::string state_dir = "/var/lib/sluice";   // journal, outbox, keys made here
-  std::string run_dir = "/run/sluice";         // what does not outlive the boot
 };
 
 // PEM files; read again when they change.

@@ -71,7 +71,6 @@ void DescribeDelivery(Visitor& v, Config& c) {
 void Describe(Visitor& v, Config& c) {
   v.Section("gateway", [&] {
     v.Path("state_dir", c.gateway.state_dir, Need::kRequired);
-    v.Path("run_dir", c.gateway.run_dir, Need::kRequired);
   });
   v.Section("identity", [&] {
     v.Path("certificate", c.identity.certificate, Need::kRequired);

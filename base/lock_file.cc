@@ -20,8 +20,9 @@ absl::StatusOr<LockFile> LockFile::Acquire(const std::string& path) {
     return absl::FailedPreconditionError(
         StrCat(path, " is held by another process (pid ", holder.empty() ? "unknown" : holder, ")"));
   }
+  // For people alone: the lock holds without it, also on a disk that is full.
   const std::string mine = StrCat(getpid(), "\n");
-  if (ftruncate(fd.get(), 0) != 0 || pwrite(fd.get(), mine.data(), mine.size(), 0) < 0) {
+  if (ftruncate(fd.get(), 0) == 0 && pwrite(fd.get(), mine.data(), mine.size(), 0) < 0 && errno != ENOSPC) {
     return absl::ErrnoToStatus(errno, StrCat("write ", path));
   }
   return LockFile(std::move(fd));

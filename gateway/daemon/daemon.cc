@@ -204,6 +204,9 @@ void DaemonImpl::Tick() {
   WarnWhile(intake_->figures().waiting > 0, warnings_, "intake_backpressure",
             "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what "
             "is pending");
+  WarnWhile(outbox_->counters()["writes_failing"] > 0, warnings_, "outbox_not_written",
+            "the outbox cannot be written (the disk is full or fails): what the cloud does not take stays in the journal; make "
+            "room or check the disk");
   WarnWhile(journal_->figures().sync_failures > 0, warnings_, "journal_sync_failed",
             "the journal could not be synced and went on in a new segment: check the disk");
   WarnWhile(clock_watch_->state() == event::v1::CLOCK_STATE_UNSET, warnings_, "clock_unset",

@@ -68,8 +68,11 @@ absl::Status JournalImpl::Load(const std::string& gateway, const std::string& sh
   mine_ = &progress_[epoch_.id];
 
   while (segments_.size() < options_.min_segments) {
-    ASSIGN_OR_RETURN(auto segment, CreateSegment());
-    segments_.push_back(std::move(segment));
+    auto segment = CreateSegment();
+    // A disk that is full takes none: those that are there must do until it has room again.
+    if (absl::IsResourceExhausted(segment.status()) && !segments_.empty()) break;
+    RETURN_IF_ERROR(segment.status());
+    segments_.push_back(*std::move(segment));
   }
   Lock lock(mu_);
   const absl::Status begun = BeginSegment(lock);

@@ -118,6 +118,8 @@ class OutboxImpl final : public Outbox {
 
   // recovery.cc
   absl::Status OpenStore();
+  // Puts into the database the streams that are not there yet: after a start on a full disk some wait for room.
+  absl::Status AddMissingStreams();
   absl::Status ForgetAtStart();
   absl::Status RecoverStream(Stream& stream, uint64_t cursor);
   // Makes the database hold all of [first, last]: from the journal, or as a gap where nothing has it any more.

@@ -60,10 +60,18 @@ absl::Status OutboxImpl::OpenStore() {
     if (store.ok()) store->reset();
     report_.warnings.emplace_back(MessageOf(status));
     // Errors of the disk come back on the new file and end the start; everything else is a file that cannot be used.
+    // A full disk says nothing against the file.
+    if (absl::IsResourceExhausted(status)) return status;
     const std::string aside = SetAside(absl::IsUnimplemented(status) ? "version" : "bad");
     if (!absl::IsUnimplemented(status)) bad = aside;
     store = Store::Open(options, sealer_);
-    RETURN_IF_ERROR(store.status());
+    if (!store.ok()) {
+      // Back to where the next start looks for it, which may find a healthier disk.
+      for (const char* suffix : {"-wal", "-shm", ""}) {
+        files.Rename(StrCat(aside, suffix), StrCat(path_, suffix)).IgnoreError();
+      }
+      return store.status();
+    }
   }
   store_ = *std::move(store);
   if (!bad.empty()) return SalvageAtStart(bad);
@@ -88,7 +96,6 @@ absl::Status OutboxImpl::Load() {
   const int64_t now = clock_.MonotonicUs();
   std::vector<Epoch> epochs = journal_.found().epochs;
   epochs.push_back(journal_.epoch());
-  RETURN_IF_ERROR(store_->Begin());
   for (const Epoch& epoch : epochs) {
     const bool running = epoch.id == journal_.epoch().id;
     if (epoch.gateway != journal_.epoch().gateway) {
@@ -101,16 +108,15 @@ absl::Status OutboxImpl::Load() {
       auto stream = std::make_unique<Stream>();
       stream->epoch = epoch;
       stream->queue = queue;
-      if (absl::Status added = store_->AddStream(*stream); !added.ok()) {
-        store_->Rollback();
-        return added;
-      }
       queues_[QueueIndex(queue)].streams.push_back(std::move(stream));
     }
   }
-  if (absl::Status committed = store_->Commit(); !committed.ok()) {
-    store_->Rollback();
-    return committed;
+  // A full disk is no reason to stay away: the journal has segments, and what the cloud acknowledges makes room.
+  if (absl::Status added = AddMissingStreams(); absl::IsResourceExhausted(added)) {
+    report_.warnings.push_back(StrCat("the disk is full: ", MessageOf(added)));
+    counters_["database_full"] = counters_["writes_failing"] = 1;
+  } else if (!added.ok()) {
+    return added;
   }
   for (Queue queue : kAllQueues) {
     auto& streams = queues_[QueueIndex(queue)].streams;
@@ -143,7 +149,39 @@ absl::Status OutboxImpl::Load() {
 
 // On the writer's thread, like everything that touches the database once it runs.
 absl::Status OutboxImpl::ForgetAtStart() {
-  return OnWriter([this] { return ForgetEmptyStreams(); });
+  const absl::Status forgotten = OnWriter([this] { return ForgetEmptyStreams(); });
+  return absl::IsResourceExhausted(forgotten) ? absl::OkStatus() : forgotten;  // the next segment change tries again
+}
+
+absl::Status OutboxImpl::AddMissingStreams() {
+  {
+    Lock lock(mu_);
+    const auto missing = [](const auto& stream) { return stream->id == 0; };
+    if (std::none_of(queues_.begin(), queues_.end(), [&](const QueueState& state) {
+          return std::any_of(state.streams.begin(), state.streams.end(), missing);
+        })) {
+      return absl::OkStatus();
+    }
+  }
+  RETURN_IF_ERROR(store_->Begin());
+  absl::Status status;
+  std::vector<Stream*> added;
+  {
+    Lock lock(mu_);
+    for (QueueState& state : queues_) {
+      for (const auto& stream : state.streams) {
+        if (stream->id != 0 || !status.ok()) continue;
+        added.push_back(stream.get());
+        status = store_->AddStream(*stream);
+      }
+    }
+  }
+  if (status.ok()) status = store_->Commit();
+  if (status.ok()) return status;
+  store_->Rollback();
+  Lock lock(mu_);
+  for (Stream* stream : added) stream->id = 0;
+  return status;
 }
 
 absl::Status OutboxImpl::Recover(Queue queue, const std::vector<sync::Floor>& floors) {
@@ -238,6 +276,7 @@ absl::Status OutboxImpl::InsertGap(Stream& stream, uint64_t first, uint64_t last
 
 absl::Status OutboxImpl::InsertRows(Stream& stream, const std::vector<Item>& items) {
   StoredRange added{.first = items.front().first, .last = items.back().last, .stored_ms = clock_.WallMs()};
+  RETURN_IF_ERROR(AddMissingStreams());
   RETURN_IF_ERROR(store_->Begin());
   // Rows that are there but cannot be read make way for what replaces them.
   absl::Status status = store_->DeleteItems(stream.id, added.first, added.last);

@@ -26,7 +26,7 @@ struct Entry {
 };
 
 struct Stream {
-  int64_t id = 0;  // its row in the database
+  int64_t id = 0;  // its row in the database; 0: none yet
   Epoch epoch;
   Queue queue = Queue::kShopBulk;
   uint64_t last = 0;       // the highest number known to have been taken

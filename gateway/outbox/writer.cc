@@ -73,6 +73,7 @@ void OutboxImpl::RunWriter() {
 void OutboxImpl::WriterFailed(const absl::Status& status) {
   Lock lock(mu_);
   ++counters_[absl::IsResourceExhausted(status) ? "database_full" : "sqlite_errors"];
+  counters_["writes_failing"] = 1;
   retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
 }
 
@@ -212,6 +213,7 @@ absl::Status OutboxImpl::WriteSpills(std::vector<Spill>& spills) {
   if (spills.empty()) return absl::OkStatus();
 
   const int64_t now_ms = clock_.WallMs();
+  RETURN_IF_ERROR(AddMissingStreams());
   RETURN_IF_ERROR(store_->Begin());
   absl::Status status;
   uint64_t rows = 0;
@@ -312,6 +314,7 @@ absl::Status OutboxImpl::SaveWithin(const std::map<Stream*, uint64_t>& stored) {
   const int64_t now = clock_.MonotonicUs();
   if (status.ok()) {
     ++counters_["spill_transactions"];
+    counters_["writes_failing"] = 0;
     positions_saved_us_ = rejected_saved_us_ = now;
     return status;
   }
@@ -335,6 +338,7 @@ absl::Status OutboxImpl::SaveRest() {
     }
     if (!wanted && !stop_) return absl::OkStatus();
   }
+  RETURN_IF_ERROR(AddMissingStreams());
   RETURN_IF_ERROR(store_->Begin());
   const absl::Status status = SaveWithin({});
   if (!status.ok()) store_->Rollback();

@@ -22,6 +22,22 @@ TEST_F(JournalFaultTest, AShortWriteTakesNoNumberAndHarmsNothing) {
   EXPECT_TRUE(journal_->found().segments.back().status.ok());
 }
 
+TEST_F(JournalFaultTest, AFullDiskAtStartLeavesFewerSegments) {
+  options_.min_segments = options_.max_segments = 3;
+  Open();
+  for (int i = 1; i <= 5; ++i) Append(i);
+  const EpochId epoch = journal_->epoch().id;
+  journal_.reset();
+  // Never used, and gone: a new one is wanted and there is no room for it.
+  ASSERT_EQ(std::remove(PathOf("journal-000003.seg").c_str()), 0);
+  files_.SetOnWrite([](const std::string& path, uint64_t, size_t size) -> int64_t {
+    return path.ends_with(".new") ? 0 : static_cast<int64_t>(size);
+  });
+  Open();
+  Append(1);
+  ExpectRecords(ReadAll(epoch), 1, 5);
+}
+
 TEST_F(JournalFaultTest, ASyncBehindAShortWriteBeginsANewSegment) {
   Open();
   Append(1);

@@ -1,4 +1,5 @@
 // Rewinds, replay window and damaged databases (delivery rules R7, R12, case 13).
+#include "tests/fakes/full_disk.h"
 #include "tests/gateway/outbox/outbox_fixture.h"
 
 namespace sluice::outbox {
@@ -126,6 +127,48 @@ TEST_F(RecoveryTest, ADatabaseThatGoesBadWhileRunningIsReplaced) {
   Restart();
   EXPECT_TRUE(outbox_->start_report().set_aside.empty());
   EXPECT_EQ(ReadAll(Queue::kInventory, epoch, kCount + 1).size(), 10u);
+}
+
+TEST_F(RecoveryTest, AFullDiskKeepsNobodyFromStartingAndNothingIsSetAside) {
+  fakes::FullDisk disk;
+  Open();
+  const EpochId first = journal_->epoch().id;
+  for (int i = 0; i < 20; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Stop();
+  disk.Fill();
+  Open();
+  const EpochId second = journal_->epoch().id;
+  EXPECT_TRUE(outbox_->start_report().set_aside.empty());
+  EXPECT_EQ(outbox_->counters()["writes_failing"], 1);
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, first, 1)), "1-20") << "what was stored goes to the cloud";
+  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, second, 1)), "1-10") << "and new events come";
+  disk.Free();
+  SpillAll(Queue::kInventory);
+  EXPECT_EQ(outbox_->counters()["writes_failing"], 0);
+  Restart();
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, first, 1)), "1-20");
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, second, 1)), "1-10");
+}
+
+TEST_F(RecoveryTest, ADatabaseForWhichThereIsNoOtherStaysInItsPlace) {
+  fakes::FullDisk disk;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 2000; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Stop();
+  Garble(folder_ / "outbox.db", 10 * 4096, 4096);
+  disk.Fill();
+  auto journal = journal::Journal::Open(journal_options_, "gw", "shop", 2, files_, clock_, random_, nullptr);
+  ASSERT_TRUE(journal.ok());
+  EXPECT_FALSE(Outbox::Open(options_, **journal, clock_, nullptr, nullptr).ok());
+  journal->reset();
+  disk.Free();
+  Open();
+  EXPECT_GT(outbox_->start_report().salvaged, 1000u);
+  EXPECT_EQ(ReadAll(Queue::kInventory, epoch, 1, 500).back().last, 2000u);
 }
 
 TEST_F(RecoveryTest, WhatIsNoDatabaseAtAllDoesNotKeepTheDaemonFromStarting) {

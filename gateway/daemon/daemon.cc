@@ -85,6 +85,7 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenLinks(const config::Config& config);
   absl::Status OpenSources(const config::Config& config, const std::string& gateway);
   void ReportStart();
+  void TickOutbox();
 
   // In the order of construction; destroyed in the reverse.
   const SystemClock clock_;
@@ -198,15 +199,33 @@ void DaemonImpl::ReportStart() {
   for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
 }
 
+void DaemonImpl::TickOutbox() {
+  std::map<std::string, int64_t> outbox = outbox_->counters();
+  WarnWhile(outbox["writes_failing"] > 0, warnings_, "outbox_not_written",
+            "the outbox cannot be written (the disk is full or fails): what the cloud does not take stays in the journal; make "
+            "room or check the disk");
+  // The steps at which somebody should know. They do not change with the figure, so that the log stays quiet.
+  const int64_t used = outbox["used_percent"];
+  WarnWhile(used >= 70 && used < 85, warnings_, "outbox_70_percent", "the outbox has used 70 % of its quota");
+  WarnWhile(used >= 85 && used < 95, warnings_, "outbox_85_percent", "the outbox has used 85 % of its quota");
+  WarnWhile(used >= 95, warnings_, "outbox_95_percent",
+            "the outbox has used 95 % of its quota: soon only sales, punches and alarms are kept");
+  WarnWhile(outbox["dropped_bulk"] > 0, warnings_, "bulk_dropped",
+            "status and telemetry were dropped, the oldest first, because the outbox has reached its quota; the cloud is told "
+            "which (gaps in sluicectl queues)");
+  WarnWhile(outbox["critical_waits_for_room"] > 0 && used >= 95, warnings_, "critical_waits_for_room",
+            "the outbox has no room for sales, punches and alarms: what has no receipt stays with the devices");
+  WarnWhile(outbox["gaps_declared"] > 0, warnings_, "events_lost",
+            "events that journal and outbox held cannot be read any more and were declared lost (gaps in sluicectl queues)");
+}
+
 void DaemonImpl::Tick() {
   const absl::Status clock = intake_->PollClock();
   WarnWhile(!clock.ok(), warnings_, "clock_fix_waits", MessageOf(clock));
   WarnWhile(intake_->figures().waiting > 0, warnings_, "intake_backpressure",
             "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what "
             "is pending");
-  WarnWhile(outbox_->counters()["writes_failing"] > 0, warnings_, "outbox_not_written",
-            "the outbox cannot be written (the disk is full or fails): what the cloud does not take stays in the journal; make "
-            "room or check the disk");
+  TickOutbox();
   WarnWhile(journal_->figures().sync_failures > 0, warnings_, "journal_sync_failed",
             "the journal could not be synced and went on in a new segment: check the disk");
   WarnWhile(clock_watch_->state() == event::v1::CLOCK_STATE_UNSET, warnings_, "clock_unset",

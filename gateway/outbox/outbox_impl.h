@@ -127,7 +127,11 @@ class OutboxImpl final : public Outbox {
   absl::Status InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertRows(Stream& stream, const std::vector<Item>& items);
   void TakeStreams(std::vector<std::unique_ptr<Stream>> streams);
+  // Renames a database and what belongs to it to outbox.db.<mark>-<n>; returns the new name.
+  std::string MoveAway(const std::string& path, std::string_view mark);
   std::string SetAside(std::string_view mark);
+  // Everything that can be read in the file is in the database, the rest is declared: it need not be looked at again.
+  void Salvaged(const std::string& path);
 
   // salvage.cc
   absl::Status SalvageAtStart(const std::string& bad);
@@ -137,6 +141,7 @@ class OutboxImpl final : public Outbox {
     uint64_t rows;
   };
   absl::StatusOr<std::vector<Rescue>> AddStreamsAnew();
+  absl::StatusOr<std::vector<Rescue>> AdoptStreams(std::vector<std::unique_ptr<Stream>> streams);
   absl::Status SalvageSnapshots(sqlite::Database& db);
   absl::Status SalvageRows(sqlite::Database& db, const std::vector<Rescue>& rescues);
   absl::Status SalvageStream(sqlite::Database& db, const Rescue& rescue);

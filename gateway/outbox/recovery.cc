@@ -27,7 +27,7 @@ absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder) {
   return highest.ok() ? static_cast<uint64_t>(*highest) + 1 : 1;
 }
 
-std::string OutboxImpl::SetAside(std::string_view mark) {
+std::string OutboxImpl::MoveAway(const std::string& path, std::string_view mark) {
   PosixFileSystem files;
   const std::vector<std::string> names = files.List(options_.folder).value_or(std::vector<std::string>());
   std::string aside;
@@ -36,11 +36,22 @@ std::string OutboxImpl::SetAside(std::string_view mark) {
     if (!std::binary_search(names.begin(), names.end(), aside)) break;
   }
   for (const char* suffix : {"-wal", "-shm", ""}) {
-    files.Rename(StrCat(path_, suffix), StrCat(options_.folder, "/", aside, suffix)).IgnoreError();
+    files.Rename(StrCat(path, suffix), StrCat(options_.folder, "/", aside, suffix)).IgnoreError();
   }
   files.SyncFolder(options_.folder).IgnoreError();
+  return aside;
+}
+
+std::string OutboxImpl::SetAside(std::string_view mark) {
+  report_.set_aside.push_back(MoveAway(path_, mark));
+  return StrCat(options_.folder, "/", report_.set_aside.back());
+}
+
+void OutboxImpl::Salvaged(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  const std::string aside = MoveAway(path, "bad");
+  std::erase(report_.set_aside, name);
   report_.set_aside.push_back(aside);
-  return StrCat(options_.folder, "/", aside);
 }
 
 absl::Status OutboxImpl::OpenStore() {
@@ -55,15 +66,13 @@ absl::Status OutboxImpl::OpenStore() {
     status = loaded.status();
     if (loaded.ok()) streams = *std::move(loaded);
   }
-  std::string bad;
   if (!status.ok()) {
     if (store.ok()) store->reset();
     report_.warnings.emplace_back(MessageOf(status));
     // Errors of the disk come back on the new file and end the start; everything else is a file that cannot be used.
     // A full disk says nothing against the file.
     if (absl::IsResourceExhausted(status)) return status;
-    const std::string aside = SetAside(absl::IsUnimplemented(status) ? "version" : "bad");
-    if (!absl::IsUnimplemented(status)) bad = aside;
+    const std::string aside = SetAside(absl::IsUnimplemented(status) ? "version" : "salvaging");
     store = Store::Open(options, sealer_);
     if (!store.ok()) {
       // Back to where the next start looks for it, which may find a healthier disk.
@@ -74,8 +83,13 @@ absl::Status OutboxImpl::OpenStore() {
     }
   }
   store_ = *std::move(store);
-  if (!bad.empty()) return SalvageAtStart(bad);
   TakeStreams(std::move(streams));
+  // The one of just now, and any whose salvage an earlier run did not live to finish.
+  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(options_.folder));
+  for (const std::string& name : names) {
+    if (!name.starts_with("outbox.db.salvaging-") || name.ends_with("-wal") || name.ends_with("-shm")) continue;
+    RETURN_IF_ERROR(SalvageAtStart(StrCat(options_.folder, "/", name)));
+  }
   return absl::OkStatus();
 }
 

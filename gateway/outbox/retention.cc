@@ -32,6 +32,11 @@ absl::Status OutboxImpl::MakeRoom(uint64_t bytes, bool critical) {
 }
 
 absl::Status OutboxImpl::TrimReplayWindow() {
+  ASSIGN_OR_RETURN(const uint64_t used, store_->UsedBytes());
+  {
+    Lock lock(mu_);
+    counters_["used_percent"] = static_cast<int64_t>(used * 100 / std::max<uint64_t>(options_.quota_bytes, 1));
+  }
   for (int batch = 0; batch < 4; ++batch) {  // a few at a time: storing goes first
     uint64_t acknowledged = 0;
     {

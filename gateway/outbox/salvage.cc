@@ -32,35 +32,64 @@ absl::Status OutboxImpl::SalvageAtStart(const std::string& bad) {
   absl::StatusOr<sqlite::Database> opened = OpenDamaged(bad);
   if (!opened.ok()) {
     report_.warnings.emplace_back(MessageOf(opened.status()));
+    Salvaged(bad);
     return absl::OkStatus();
   }
   auto db = std::make_shared<sqlite::Database>(*std::move(opened));
   auto streams = outbox::LoadStreams(*db);
-  if (streams.ok()) {
-    TakeStreams(*std::move(streams));
-  } else {
+  if (!streams.ok()) {
     report_.warnings.emplace_back(MessageOf(streams.status()));
+    streams.emplace();
   }
-  ASSIGN_OR_RETURN(const std::vector<Rescue> rescues, AddStreamsAnew());
+  ASSIGN_OR_RETURN(const std::vector<Rescue> rescues, AdoptStreams(*std::move(streams)));
   RETURN_IF_ERROR(SalvageSnapshots(*db));
   uint64_t rows = 0;
   for (const Rescue& rescue : rescues) rows += rescue.rows;
   if (rows <= kRowsAtStart) {
     const absl::Status status = SalvageRows(*db, rescues);
     report_.salvaged = static_cast<uint64_t>(counters_["salvaged_rows"]);
+    db.reset();
+    if (status.ok()) Salvaged(bad);
     return status;
   }
   // The first thing the writer does: whoever wants one of these rows waits for it, new events do not.
   report_.warnings.push_back(StrCat(rows, " rows are being salvaged"));
-  jobs_.push_back([this, db, rescues] {
-    if (absl::Status status = SalvageRows(*db, rescues); !status.ok()) WriterFailed(status);
+  jobs_.push_back([this, db, rescues, bad] {
+    const absl::Status status = SalvageRows(*db, rescues);
+    if (!status.ok()) return WriterFailed(status);
+    Salvaged(bad);
   });
   return absl::OkStatus();
 }
 
+// An earlier run may have got as far as adding some of them.
+absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AdoptStreams(std::vector<std::unique_ptr<Stream>> streams) {
+  std::vector<Rescue> rescues;
+  std::vector<std::unique_ptr<Stream>> unknown;
+  for (auto& old : streams) {
+    Stream* known = FindStream(old->queue, old->epoch.id);
+    rescues.push_back({known != nullptr ? known : old.get(), old->id, old->Stored().rows});
+    if (known != nullptr) {
+      known->last = std::max(known->last, old->last);
+      known->stored_to = std::max(known->stored_to, old->stored_to);
+      known->changed = true;
+      continue;
+    }
+    old->id = 0;
+    old->ranges.clear();
+    old->changed = true;
+    unknown.push_back(std::move(old));
+  }
+  const std::string& gateway = journal_.epoch().gateway;
+  std::erase_if(rescues, [&](const Rescue& rescue) { return rescue.stream->epoch.gateway != gateway; });
+  TakeStreams(std::move(unknown));
+  RETURN_IF_ERROR(AddMissingStreams());
+  return rescues;
+}
+
 absl::Status OutboxImpl::Renew() {
   store_->Close();
-  const std::string bad = SetAside("bad");
+  const std::string bad = SetAside("salvaging");
   RETURN_IF_ERROR(store_->Reopen());
   {
     Lock lock(mu_);
@@ -71,7 +100,10 @@ absl::Status OutboxImpl::Renew() {
   absl::StatusOr<sqlite::Database> db = OpenDamaged(bad);
   sqlite::Database none;
   if (db.ok()) RETURN_IF_ERROR(SalvageSnapshots(*db));
-  return SalvageRows(db.ok() ? *db : none, rescues);
+  RETURN_IF_ERROR(SalvageRows(db.ok() ? *db : none, rescues));
+  if (db.ok()) db->Close();
+  Salvaged(bad);
+  return absl::OkStatus();
 }
 
 absl::Status OutboxImpl::RenewUnlessDone(int64_t renewals_seen) {

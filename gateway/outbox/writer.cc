@@ -163,6 +163,8 @@ absl::Status OutboxImpl::FillFromJournal(Spill& spill) {
   }
   // What was acknowledged while we read may have been recycled under us; it is no hole.
   std::erase_if(spill.items, [&](const Item& item) { return item.last <= stream.acked_to; });
+  counters_["gaps_declared"] +=
+      std::count_if(spill.items.begin(), spill.items.end(), [](const Item& item) { return item.IsGap(); });
   if (!spill.items.empty() && spill.items.front().IsGap()) {
     spill.items.front().first = std::max(spill.items.front().first, stream.acked_to + 1);
   }

@@ -129,6 +129,43 @@ TEST_F(RecoveryTest, ADatabaseThatGoesBadWhileRunningIsReplaced) {
   EXPECT_EQ(ReadAll(Queue::kInventory, epoch, kCount + 1).size(), 10u);
 }
 
+TEST_F(RecoveryTest, ASalvageThatWasCutShortIsDoneAgain) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 5000; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Stop();
+  Garble(folder_ / "outbox.db", 20 * 4096, 4096);
+  Open();
+  const std::string shape = Shape(ReadAll(Queue::kInventory, epoch, 1, 500));
+  const uint64_t salvaged = outbox_->start_report().salvaged;
+  EXPECT_GT(salvaged, 4000u);
+  Stop();
+  // As a kill leaves it after the new database got its streams, and before it got the rows.
+  {
+    auto db = sqlite::Database::Open(folder_ / "outbox.db", {});
+    ASSERT_TRUE(db.ok() && db->Exec("DELETE FROM items; DELETE FROM ranges").ok());
+  }
+  for (const char* suffix : {"", "-wal"}) {
+    const std::string name = StrCat("outbox.db.bad-1", suffix);
+    if (!std::filesystem::exists(folder_ / name)) continue;
+    std::filesystem::rename(folder_ / name, folder_ / StrCat("outbox.db.salvaging-1", suffix));
+  }
+  Open();
+  EXPECT_EQ(outbox_->start_report().salvaged, salvaged);
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, epoch, 1, 500)), shape);
+  EXPECT_EQ(outbox_->figures(Queue::kInventory).pending, ReadAll(Queue::kInventory, epoch, 1, 500).size());
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "outbox.db.salvaging-1"));
+  // And before there was a new database at all.
+  Stop();
+  for (const char* suffix : {"", "-wal"}) {
+    if (std::filesystem::exists(folder_ / StrCat("outbox.db", suffix)))
+      std::filesystem::rename(folder_ / StrCat("outbox.db", suffix), folder_ / StrCat("outbox.db.salvaging-1", suffix));
+  }
+  Open();
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, epoch, 1, 500)), shape);
+}
+
 TEST_F(RecoveryTest, AFullDiskKeepsNobodyFromStartingAndNothingIsSetAside) {
   fakes::FullDisk disk;
   Open();

@@ -7,6 +7,12 @@ namespace sluice::ingest {
 
 using event::v1::DeviceEvent;
 
+namespace {
+
+absl::Status Conflict() { return absl::AlreadyExistsError("conflict: same event_id, other content"); }
+
+}  // namespace
+
 int64_t TimeOf(const DeviceEvent& event) {
   return event.device_time_ms() > 0 ? event.device_time_ms() : event.received_time_ms();
 }
@@ -102,7 +108,13 @@ absl::Status SameContent(store::Transaction& transaction, const store::Sql& find
   ASSIGN_OR_RETURN(store::Statement * row, transaction.Find(find, shop, event_id));
   if (row == nullptr) return absl::InternalError("a conflict with no row under the key");
   if (row->Text(0) == content) return absl::OkStatus();
-  return absl::AlreadyExistsError("conflict: same event_id, other content");
+  return Conflict();
+}
+
+absl::Status NotOfAnotherKind(store::Transaction& transaction, const store::Sql& find, const std::string& shop,
+                              const std::string& event_id) {
+  ASSIGN_OR_RETURN(store::Statement * row, transaction.Find(find, shop, event_id));
+  return row == nullptr ? absl::OkStatus() : Conflict();
 }
 
 }  // namespace sluice::ingest

@@ -35,4 +35,9 @@ std::string ContentOf(const event::v1::DeviceEvent& event);
 absl::Status SameContent(store::Transaction& transaction, const store::Sql& find, const std::string& shop,
                          const std::string& event_id, const std::string& content);
 
+// Where a service keeps its kinds in several tables: `find` reads the content kept under the same key in another one (t).
+// AlreadyExists if there is a row, for then the id stands for an event of another kind.
+absl::Status NotOfAnotherKind(store::Transaction& transaction, const store::Sql& find, const std::string& shop,
+                              const std::string& event_id);
+
 }  // namespace sluice::ingest

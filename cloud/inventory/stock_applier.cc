@@ -109,6 +109,7 @@ absl::Status StockApplier::Move(store::Transaction& transaction, const ingest::O
     return absl::InvalidArgumentError("the stock level would leave 64 bits");
   }
   const std::string event_id = EventId::FromBytes(event.event_id())->ToHex();
+  RETURN_IF_ERROR(ingest::NotOfAnotherKind(transaction, kPriceContent, origin.shop, event_id));
   const std::string content = ingest::ContentOf(event);
   const int64_t time_ms = ingest::TimeOf(event);
   ASSIGN_OR_RETURN(const int64_t inserted,
@@ -162,6 +163,7 @@ absl::Status StockApplier::ChangePrice(store::Transaction& transaction, const in
   }
   const std::string product = ProductOf(event.device_id(), change.product_id(), change.selection());
   const std::string event_id = EventId::FromBytes(event.event_id())->ToHex();
+  RETURN_IF_ERROR(ingest::NotOfAnotherKind(transaction, kMovementContent, origin.shop, event_id));
   const std::string content = ingest::ContentOf(event);
   ASSIGN_OR_RETURN(
       const int64_t inserted,

@@ -102,12 +102,13 @@ absl::Status DeviceApplier::Apply(store::Transaction& transaction, const ingest:
   if (event.has_status() && StatusName(event.status().state()).empty()) {
     return absl::InvalidArgumentError("status.state: not set");
   }
+  RETURN_IF_ERROR(recent_.Load(transaction));
+  const bool fresh = recent_.Insert(origin.shop, *EventId::FromBytes(event.event_id()));
   if (urgent) {
-    ASSIGN_OR_RETURN(const bool inserted, InsertFact(transaction, origin, event));
+    ASSIGN_OR_RETURN(const bool inserted, InsertFact(transaction, origin, event, fresh));
     if (!inserted) return absl::OkStatus();
-  } else {
-    RETURN_IF_ERROR(recent_.Load(transaction));
-    if (!recent_.Insert(origin.shop, *EventId::FromBytes(event.event_id()))) return absl::OkStatus();
+  } else if (!fresh) {
+    return absl::OkStatus();
   }
   if (event.has_status()) return ApplyStatus(transaction, origin, event, events);
   Note(origin, event);
@@ -144,9 +145,13 @@ absl::Status DeviceApplier::ApplyStatus(store::Transaction& transaction, const i
 }
 
 absl::StatusOr<bool> DeviceApplier::InsertFact(store::Transaction& transaction, const ingest::Origin& origin,
-                                               const DeviceEvent& event) {
+                                               const DeviceEvent& event, bool fresh) {
   const bool alarm = event.has_alarm();
   const std::string event_id = EventId::FromBytes(event.event_id())->ToHex();
+  if (!fresh) {
+    ASSIGN_OR_RETURN(store::Statement * row, transaction.Find(kFactContent, origin.shop, event_id));
+    if (row == nullptr) return absl::AlreadyExistsError("conflict: same event_id, a status or telemetry before");
+  }
   const std::string content = ingest::ContentOf(event);
   ASSIGN_OR_RETURN(
       const int64_t inserted,

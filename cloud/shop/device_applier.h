@@ -34,9 +34,9 @@ class DeviceApplier final : public ingest::Applier {
 
   absl::Status ApplyStatus(store::Transaction& transaction, const ingest::Origin& origin,
                            const event::v1::DeviceEvent& event, eventbus::Writer& events);
-  // Alarm or command result. False: it had its effect before.
+  // Alarm or command result. False: it had its effect before. `fresh`: its id is none of the recent ones.
   absl::StatusOr<bool> InsertFact(store::Transaction& transaction, const ingest::Origin& origin,
-                                  const event::v1::DeviceEvent& event);
+                                  const event::v1::DeviceEvent& event, bool fresh);
   Seen& Note(const ingest::Origin& origin, const event::v1::DeviceEvent& event);
 
   absl::flat_hash_map<std::string, Seen> seen_;   // by "shop/device"

@@ -7,9 +7,8 @@
 namespace sluice::shop {
 namespace {
 
-constexpr store::Sql kNewest{
-    "SELECT entity, cause FROM bus_outbox WHERE kind IN ('status', 'telemetry') ORDER BY position DESC LIMIT ?", "i",
-    "tt"};
+// One row for each device event of the shop service.
+constexpr store::Sql kNewest{"SELECT entity, cause FROM bus_outbox ORDER BY position DESC LIMIT ?", "i", "tt"};
 
 }  // namespace
 

@@ -1,4 +1,5 @@
-// The newest device events that leave no effect row, so that a repeat is recognised without an index over all of them.
+// The newest device events of the shop service. Status and telemetry leave no effect row: this is how their repeats are
+// recognised without an index over all of them, and how an id that comes again as another kind is.
 #pragma once
 
 #include <cstdint>

@@ -156,6 +156,30 @@ TEST_F(ShopBusTest, ARepeatedStatusIsNotPublishedAgainAlsoAfterARestart) {
   EXPECT_EQ(ingest_.Value("SELECT count(*) FROM effects"), "3");
 }
 
+TEST_F(ShopBusTest, OneIdAsTwoKindsHasOneEffect) {
+  const auto alarm = [](uint64_t id) {
+    auto event = NewEvent(id, "d", id);
+    event.mutable_alarm()->set_code("door");
+    return event;
+  };
+  auto telemetry = NewEvent(5, "d", 5);
+  telemetry.mutable_telemetry()->add_measurements()->set_name("t");
+  Apply(1, 3);
+  ASSERT_TRUE(ingest_.cursors->Apply(lease_, IdOf(1), {Record(4, alarm(4)), Record(5, alarm(5))}).ok());
+  for (int round = 0; round < 2; ++round) {
+    const uint64_t number = round == 0 ? 6 : 9;
+    const auto applied = ingest_.cursors->Apply(
+        lease_, IdOf(1), {Record(number, alarm(2)), Record(number + 1, alarm(4)), Record(number + 2, telemetry)});
+    ASSERT_TRUE(applied.ok()) << applied.status().ToString();
+    ASSERT_EQ(applied->dead_letters.size(), 1u);
+    EXPECT_EQ(applied->dead_letters[0].number, number);
+    EXPECT_EQ(ingest_.Value("SELECT count(*) FROM effects"), "5");
+    EXPECT_EQ(ingest_.Value("SELECT count(*) FROM bus_outbox"), "5");
+    ingest_.Reopen();
+    lease_ = ingest_.OpenStream(Queue::kShopBulk);
+  }
+}
+
 TEST_F(ShopBusTest, DevicesKeepTheirLastStatusAndTheNewestTime) {
   auto online = NewEvent(1, "fridge", 1), late = NewEvent(2, "fridge", 2);
   online.mutable_status()->set_state(event::v1::Status::STATE_ONLINE);

@@ -131,6 +131,24 @@ TEST_F(CursorStoreTest, OneIdWithTwoContentsIsADeadLetterAndAnAlarm) {
   EXPECT_EQ(Level(), "-1");
 }
 
+TEST_F(CursorStoreTest, OneIdInTwoTablesIsADeadLetterToo) {
+  const auto price_change = [](uint64_t id) {
+    auto event = NewEvent(id, "vm", id);
+    event.mutable_price_change()->set_product_id("cola");
+    event.mutable_price_change()->mutable_price()->set_minor_units(150);
+    return event;
+  };
+  ASSERT_OK(Apply({Record(1, Sale(1, 1)), Record(2, price_change(2))}).status());
+  const std::string bus = Count("bus_outbox");
+  const auto applied = Apply({Record(3, price_change(1)), Record(4, Sale(2, 2))});
+  ASSERT_OK(applied.status());
+  ASSERT_EQ(applied->dead_letters.size(), 2u);
+  EXPECT_THAT(applied->dead_letters[0].reason, HasSubstr("conflict"));
+  EXPECT_EQ(Count("effects"), "2");
+  EXPECT_EQ(Count("bus_outbox"), bus) << "two events of the bus would have one eventId";
+  EXPECT_EQ(Level(), "-1");
+}
+
 TEST_F(CursorStoreTest, TheReceiveTimeIsNoContent) {
   ASSERT_OK(Apply({Record(1, Sale(1, 1))}).status());
   auto later = Sale(1, 1);

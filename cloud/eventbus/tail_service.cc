@@ -37,6 +37,7 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
   void Start() {
     self_ = shared_from_this();
     std::lock_guard lock(mutex_);
+    started_ = true;
     position_ = static_cast<int64_t>(
         std::min<uint64_t>(request_.position(), std::numeric_limits<int64_t>::max()));
     if (request_.last() > 0) {
@@ -60,13 +61,13 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
 
   void Wake() {
     std::lock_guard lock(mutex_);
-    if (!writing_) Advance();
+    if (started_ && !writing_) Advance();
   }
 
   void Drain() {
     std::lock_guard lock(mutex_);
     request_.set_follow(false);
-    if (!writing_) Advance();
+    if (started_ && !writing_) Advance();
   }
 
   void OnWriteDone(bool ok) override {
@@ -131,6 +132,9 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
   bus::v1::TailRequest request_;                // from here guarded by mutex_
   int64_t position_ = 0;
   std::deque<bus::v1::TailResponse> page_;      // its front is under way while writing_
+  // A commit or the service's end may come between Tail's entry in the list and Start: nothing goes out before Start knows
+  // from where.
+  bool started_ = false;
   bool writing_ = false, cancelled_ = false, ended_ = false;
 };
 

@@ -74,7 +74,7 @@ absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
     }
     // Of an earlier epoch the cloud may have more than we do (our unsynced tail); of the running one we counted it all.
     const uint64_t last = one.epoch.id == running.id ? std::max(one.last, one.acked_to) : one.last;
-    stretches_.push_back(Stretch{.epoch = std::move(one.epoch), .last = last});
+    stretches_.push_back(Stretch{.epoch = std::move(one.epoch), .last = last, .cursor = one.acked_to});
     // Kept only until Hello is written: where the held part begins.
     stretches_.back().next = one.first;
   }
@@ -148,6 +148,12 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   if (const absl::Status recovered = outbox_.Recover(queue_, floors); !recovered.ok()) {
     return WithContext(recovered, "recover the outbox");
   }
+  // At or below what is acknowledged here: an earlier Ack or Welcome named it.
+  google::protobuf::RepeatedPtrField<v1::DeadLetter> untold;
+  for (const v1::DeadLetter& letter : welcome.dead_letters()) {
+    const auto index = Find(letter.epoch());
+    if (index && letter.number() > stretches_[*index].cursor) *untold.Add() = letter;
+  }
   for (size_t i = 0; i < stretches_.size(); ++i) {
     stretches_[i].cursor = floors[i].cursor;
     stretches_[i].next = floors[i].cursor + 1;
@@ -159,7 +165,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   generation_ = welcome.generation();
   at_once_allowed_ = welcome.reconnect_at_once();
   SetCredit(welcome.credit());
-  NoteDeadLetters(welcome.dead_letters());
+  NoteDeadLetters(untold);
   ++figures_.welcomes;
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;

@@ -34,7 +34,7 @@ struct Opening {
   Lease lease;
   Id128 generation;                       // of the store: a restore sets a new one
   std::vector<Cursor> cursors;            // one for each epoch asked for, in the same order
-  std::vector<DeadLetter> dead_letters;
+  std::vector<DeadLetter> dead_letters;   // of those epochs on this queue; of very many the newest of each epoch
 };
 
 struct Applied {

@@ -10,6 +10,8 @@ namespace {
 // A lease that was written less than this ago is not written again by traffic: one page less per transaction.
 constexpr int64_t kRenewAfterMs = 10'000;
 constexpr int64_t kAuditRefusalEveryMs = 60'000;
+// A Welcome must stay far below the largest message.
+constexpr size_t kMaxDeadLetters = 1'000;
 
 constexpr store::Sql kReadLease{
     "SELECT token, hardware, expires_ms, refused_ms FROM leases WHERE gateway = ? AND queue = ?", "tt", "ttii"};
@@ -28,6 +30,9 @@ constexpr store::Sql kConfirmShop{
     "tti"};
 constexpr store::Sql kReadCursor{
     "SELECT number, event_id FROM cursors WHERE gateway = ? AND epoch = ? AND queue = ?", "ttt", "it"};
+constexpr store::Sql kReadDeadLetters{
+    "SELECT number, reason FROM dead_letters WHERE gateway = ? AND epoch = ? AND queue = ? ORDER BY number DESC LIMIT ?",
+    "ttti", "it"};
 constexpr store::Sql kReadGeneration{"SELECT generation FROM store_generation", "", "t"};
 constexpr store::Sql kWriteGeneration{
     "INSERT INTO store_generation(id, generation) VALUES(1, ?) "
@@ -90,6 +95,16 @@ absl::StatusOr<Opening> SqlCursorStore::OpenFor(const std::string& certified_sho
       if (row == nullptr) continue;
       cursor.number = static_cast<uint64_t>(row->Int(0));
       cursor.event_id = EventId::Parse(row->Text(1)).value_or(EventId{});
+      ASSIGN_OR_RETURN(store::Statement * letters,
+                       transaction.Query(kReadDeadLetters, gateway, epoch.id.ToHex(), queue_name,
+                                         kMaxDeadLetters - opening.dead_letters.size()));
+      for (;;) {
+        ASSIGN_OR_RETURN(const bool more, letters->Next());
+        if (!more) break;
+        opening.dead_letters.push_back({.epoch = epoch.id,
+                                        .number = static_cast<uint64_t>(letters->Int(0)),
+                                        .reason = std::string(letters->Text(1))});
+      }
     }
     opening.generation = generation_;
     claimed_[{gateway, queue}] = epochs;

@@ -154,7 +154,7 @@ absl::Status Receiver::OnHello(const wire::Hello& hello, Reply& reply) {
       RETURN_IF_ERROR(CheckNumbers(std::max<uint64_t>(held.first(), 1), held.last(), "hello.epochs"));
     }
     epochs.push_back(Epoch{.id = id, .ordinal = held.ordinal(), .gateway = peer_.gateway, .shop = held.shop()});
-    stretches_.push_back(Stretch{.epoch = id, .last = held.last()});
+    stretches_.push_back(Stretch{.epoch = id, .first = held.first(), .last = held.last()});
   }
 
   absl::StatusOr<Opening> opening = store_.Open(peer_.gateway, *queue, hello.hardware_id(), epochs);
@@ -188,6 +188,11 @@ absl::Status Receiver::OnHello(const wire::Hello& hello, Reply& reply) {
   welcome->set_generation(std::string(opening->generation.View()));
   FillCredit(welcome->mutable_credit());
   welcome->set_server_time_ms(clock_.WallMs());
+  // What lies below all that is held was acknowledged long ago, and named then.
+  std::erase_if(opening->dead_letters, [&](const DeadLetter& letter) {
+    const Stretch* stretch = Find(letter.epoch);
+    return stretch == nullptr || letter.number < stretch->first;
+  });
   FillDeadLetters(opening->dead_letters, welcome->mutable_dead_letters());
   welcome->set_lease_ms(options_.lease_ms);
   welcome->set_reconnect_at_once(options_.reconnect_at_once);

@@ -149,6 +149,20 @@ TEST_F(CursorStoreTest, OneIdInTwoTablesIsADeadLetterToo) {
   EXPECT_EQ(Level(), "-1");
 }
 
+TEST_F(CursorStoreTest, OpeningNamesTheDeadLettersOfTheEpochsAsked) {
+  ASSERT_OK(Apply({Record(1, Sale(1, 1)), Record(2, Sale(1, 1, 5)), Record(3, Sale(3, 3))}).status());
+  const auto opened = [&](uint64_t epoch) {
+    return ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-1", {Epoch{.id = IdOf(epoch), .shop = "shop-1"}});
+  };
+  const auto opening = opened(1);
+  ASSERT_OK(opening.status());
+  ASSERT_EQ(opening->dead_letters.size(), 1u);
+  EXPECT_EQ(opening->dead_letters[0].epoch, IdOf(1));
+  EXPECT_EQ(opening->dead_letters[0].number, 2u);
+  EXPECT_THAT(opening->dead_letters[0].reason, HasSubstr("conflict"));
+  EXPECT_THAT(opened(9)->dead_letters, IsEmpty());
+}
+
 TEST_F(CursorStoreTest, TheReceiveTimeIsNoContent) {
   ASSERT_OK(Apply({Record(1, Sale(1, 1))}).status());
   auto later = Sale(1, 1);

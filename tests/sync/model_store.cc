@@ -30,6 +30,8 @@ absl::StatusOr<ingest::Opening> ModelStore::Open(const std::string& gateway, Que
     Row& cursor = content_.cursors[{gateway, queue, epoch.id}];
     cursor.shop = epoch.shop;
     opening.cursors.push_back({.epoch = epoch.id, .number = cursor.number, .event_id = cursor.id});
+    const auto& letters = content_.dead_letters[{gateway, queue, epoch.id}];
+    opening.dead_letters.insert(opening.dead_letters.end(), letters.begin(), letters.end());
   }
   return opening;
 }
@@ -55,6 +57,7 @@ absl::StatusOr<ingest::Applied> ModelStore::Apply(const ingest::Lease& lease, co
       row.id = IdOfPayload(item.bytes);
       if (poison_ && poison_(item.bytes)) {
         applied.dead_letters.push_back({.epoch = epoch, .number = item.first, .reason = "unprocessable"});
+        content_.dead_letters[key].push_back(applied.dead_letters.back());
       } else {
         content_.effects.push_back({.gateway = lease.gateway,
                                     .queue = lease.queue,

@@ -74,6 +74,7 @@ class ModelStore final : public ingest::CursorStore {
     std::map<std::pair<std::string, Queue>, LeaseRow> leases;
     std::vector<Effect> effects;
     std::vector<DeclaredLoss> losses;
+    std::map<Key, std::vector<ingest::DeadLetter>> dead_letters;
     Id128 generation;
   };
 

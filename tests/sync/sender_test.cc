@@ -407,6 +407,21 @@ TEST_F(SenderTest, ReportsDeadLetters) {
   EXPECT_TRUE(outbox_.Drained(queue_)) << "a dead letter counts as applied";
 }
 
+TEST_F(SenderTest, ReportsDeadLettersOfALostAckOnce) {
+  Append(3);
+  outbox_.Acknowledge(queue_, outbox_.running().id, 1);
+  v1::ServerFrame frame = WelcomeFor(Hello());
+  frame.mutable_welcome()->mutable_cursors(0)->set_cursor(3);
+  for (const uint64_t number : {1u, 2u}) {
+    auto* letter = frame.mutable_welcome()->add_dead_letters();
+    letter->set_epoch(std::string(outbox_.running().id.View()));
+    letter->set_number(number);
+    letter->set_reason("foreign");
+  }
+  ASSERT_TRUE(sender_->OnFrame(frame, now_).ok());
+  EXPECT_THAT(seen_.dead_letters, testing::ElementsAre(testing::Pair(2u, "foreign")));
+}
+
 TEST_F(SenderTest, SurvivesFramesOutOfPlace) {
   v1::ServerFrame ack;
   ack.mutable_ack()->set_epoch("short");

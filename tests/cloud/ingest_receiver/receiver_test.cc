@@ -250,6 +250,22 @@ TEST_F(ReceiverTest, NamesDeadLettersInTheAck) {
   EXPECT_EQ(reply.frames[0].ack().dead_letters(0).number(), 2u);
 }
 
+TEST_F(ReceiverTest, NamesDeadLettersOfWhatIsHeldInTheWelcome) {
+  store_.SetPoison([](const std::string& payload) { return payload[0] == '1' || payload[0] == '3'; });
+  Welcome();
+  Send(Batch(1, 3));
+  // The ack was lost; 1 is held no more.
+  Restart();
+  wire::ClientFrame hello = Hello();
+  hello.mutable_hello()->mutable_epochs(0)->set_first(2);
+  hello.mutable_hello()->mutable_epochs(0)->set_last(3);
+  const Reply reply = Send(hello);
+  ASSERT_EQ(reply.frames[0].welcome().dead_letters_size(), 1);
+  EXPECT_EQ(reply.frames[0].welcome().dead_letters(0).epoch(), kRunning);
+  EXPECT_EQ(reply.frames[0].welcome().dead_letters(0).number(), 3u);
+  EXPECT_EQ(reply.frames[0].welcome().dead_letters(0).reason(), "unprocessable");
+}
+
 TEST_F(ReceiverTest, SaysGoodbyeWithAHintWhenTheStoreFails) {
   Welcome();
   store_.FailNext(1);

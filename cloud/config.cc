@@ -11,6 +11,9 @@
 namespace sluice::cloud {
 namespace {
 
+// As the log library spells them; what it does not know it takes for silence.
+constexpr std::string_view kLogLevels[] = {"debug", "info", "warn", "error"};
+
 // One table of the file: takes keys by name, then refuses what nobody took.
 class Table {
  public:
@@ -133,6 +136,10 @@ absl::Status Check(const Config& config) {
     }
   }
   if (config.data_dir.empty()) return absl::InvalidArgumentError("data_dir (--data): missing");
+  if (std::find(std::begin(kLogLevels), std::end(kLogLevels), config.log_level) == std::end(kLogLevels)) {
+    return absl::InvalidArgumentError(
+        StrCat("log_level: \"", config.log_level, "\" is none; choose of debug, info, warn, error"));
+  }
   if (config.trust_domain.empty()) return absl::InvalidArgumentError("trust_domain (--trust-domain): missing");
   return serving::CheckTlsFiles(config.tls);
 }

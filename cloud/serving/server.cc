@@ -7,37 +7,13 @@
 #include <grpcpp/security/tls_credentials_options.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <sys/stat.h>
 
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <utility>
 
 #include "base/status.h"
 
 namespace sluice::serving {
-namespace {
-
-absl::Status CheckFile(const std::string& path, std::string_view what, bool secret) {
-  if (path.empty()) return absl::InvalidArgumentError(StrCat(what, ": no file is configured"));
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) return absl::NotFoundError(StrCat(what, " ", path, ": ", std::strerror(errno)));
-  if (!S_ISREG(info.st_mode)) return absl::InvalidArgumentError(StrCat(what, " ", path, ": not a file"));
-  if (secret && (info.st_mode & 077) != 0) {
-    return absl::PermissionDeniedError(StrCat(what, " ", path, ": others may read or write it; chmod 600 it"));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::Status CheckTlsFiles(const TlsFiles& files) {
-  RETURN_IF_ERROR(CheckFile(files.certificate, "certificate", false));
-  RETURN_IF_ERROR(CheckFile(files.private_key, "private key", true));
-  return CheckFile(files.authorities, "authorities", false);
-}
-
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const ServerOptions& options,
                                                       const std::vector<grpc::Service*>& services) {
   RETURN_IF_ERROR(CheckTlsFiles(options.tls));

@@ -23,7 +23,8 @@ struct TlsFiles {
   std::string authorities;   // who signs the callers' certificates
 };
 
-// That the files are there and the key is 0600 (or stricter). NotFound, PermissionDenied.
+// That the files are there, hold what they should, fit each other, and that the key is 0600 (or stricter): gRPC listens with
+// any files and then refuses every handshake. NotFound, PermissionDenied, InvalidArgument.
 absl::Status CheckTlsFiles(const TlsFiles& files);
 
 struct ServerOptions {

@@ -50,6 +50,9 @@ TEST(ConfigTest, WhatIsMissingIsNamed) {
   config.listen["shop"] = "127.0.0.1:0";
   EXPECT_THAT(std::string(MessageOf(Check(config))), HasSubstr("data_dir"));
   config.data_dir = "/tmp";
+  config.log_level = "loud";
+  EXPECT_THAT(std::string(MessageOf(Check(config))), HasSubstr("choose of debug"));
+  config.log_level = "warn";
   EXPECT_THAT(std::string(MessageOf(Check(config))), HasSubstr("trust_domain"));
 }
 

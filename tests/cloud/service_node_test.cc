@@ -241,6 +241,26 @@ TEST_F(ServiceNodeTest, AKeyThatOthersMayReadIsRefused) {
   EXPECT_THAT(std::string(MessageOf(node.status())), HasSubstr("chmod 600"));
 }
 
+TEST_F(ServiceNodeTest, FilesThatNoHandshakeCouldUseAreRefused) {
+  const Config good = config_;
+  const std::string garbage = folder_.path() + "/garbage.pem", other = folder_.path() + "/other.pem";
+  ASSERT_TRUE(WriteFileAtomically(garbage, "-----BEGIN CERTIFICATE-----\nnone\n", 0600).ok());
+  ASSERT_TRUE(WriteFileAtomically(other, gateway_.private_key_pem, 0600).ok());
+  const std::vector<std::pair<std::string serving::TlsFiles::*, std::string>> faults = {
+      {&serving::TlsFiles::certificate, garbage},
+      {&serving::TlsFiles::private_key, garbage},
+      {&serving::TlsFiles::authorities, garbage},
+      {&serving::TlsFiles::private_key, other},
+  };
+  for (const auto& [file, path] : faults) {
+    config_ = good;
+    config_.tls.*file = path;
+    EXPECT_THAT(std::string(MessageOf(Check(config_))), HasSubstr(path));
+    EXPECT_FALSE(ServiceNode::Start(config_, "shop", clock_, random_, [](const std::string&) {}).ok());
+  }
+  EXPECT_OK(Check(good));
+}
+
 TEST_F(ServiceNodeTest, ARestartKeepsCursorsAndTheFile) {
   auto event = NewEvent(1, "d", 1);
   event.mutable_status()->set_state(event::v1::Status::STATE_ONLINE);

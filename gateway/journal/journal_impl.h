@@ -90,6 +90,7 @@ class JournalImpl final : public Journal {
   absl::Status BeginSegment(Lock& lock);
   std::shared_ptr<Segment> PickFree() const;
   SegmentHead MakeHead() const;
+  void CopyHead(Segment& segment) const;
   void MoveOrphans(Lock& lock);
   absl::Status WriteOrphans(Lock& lock);
   void CallTail(Lock& lock, bool segment_change);

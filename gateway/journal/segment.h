@@ -50,6 +50,7 @@ struct Segment {
 
   SegmentHead head;    // head.segment == 0: never used
   int head_block = 1;  // where the valid head lies; the next one goes to the other block
+  bool head_twice = false;  // the other block holds the same head
   SegmentIndex index;
   uint64_t end = kFirstRecordOffset;  // behind the last record; where the next would be written
   bool failed = false;                // a sync of this handle failed: never sync or write it again

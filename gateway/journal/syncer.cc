@@ -89,6 +89,14 @@ void JournalImpl::NewBlock(Segment& segment) {
   segment.end += skipped_;
 }
 
+// Once the head is synced the old one in the other block is of no more use; a second copy there lets the segment survive
+// the loss of a block. The next sync covers it, and nobody waits for that.
+void JournalImpl::CopyHead(Segment& segment) const {
+  if (segment.head_twice) return;
+  segment.head_twice = true;
+  segment.file->WriteAt(segment.head_block == 0 ? kBlockBytes : 0, EncodeSegmentHead(segment.head)).status().IgnoreError();
+}
+
 void JournalImpl::SyncCurrent(Lock& lock) {
   const std::shared_ptr<Segment> segment = current_;
   syncing_.swap(tail_bytes_);
@@ -103,6 +111,7 @@ void JournalImpl::SyncCurrent(Lock& lock) {
   const absl::Status status = segment->file->Sync();
   const int64_t took = clock_.MonotonicUs() - began;
   FAIL_POINT("journal.synced");
+  if (status.ok()) CopyHead(*segment);
   lock.lock();
   figures_.last_sync_us = took;
   if (status.ok()) {
@@ -190,6 +199,7 @@ absl::Status JournalImpl::WriteOrphans(Lock& lock) {
   absl::Status status = written.status();
   if (status.ok() && *written < again.size()) status = absl::ResourceExhaustedError("journal: short write");
   if (status.ok()) status = segment->file->Sync();
+  if (status.ok()) CopyHead(*segment);
   lock.lock();
   if (status.ok()) {
     ++figures_.syncs;
@@ -292,6 +302,7 @@ absl::Status JournalImpl::BeginSegment(Lock& lock) {
   if (!status.ok()) return absl::ResourceExhaustedError(StrCat("journal: no new segment: ", MessageOf(status)));
   chosen->head = head;
   chosen->head_block = 1 - chosen->head_block;
+  chosen->head_twice = false;
   chosen->index.Clear();
   chosen->end = kFirstRecordOffset;
   chosen->failed = false;

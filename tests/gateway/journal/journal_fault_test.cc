@@ -38,6 +38,26 @@ TEST_F(JournalFaultTest, AFullDiskAtStartLeavesFewerSegments) {
   ExpectRecords(ReadAll(epoch), 1, 5);
 }
 
+TEST_F(JournalFaultTest, ASegmentSurvivesTheLossOfEitherHeadBlock) {
+  for (const size_t block : {0, 1}) {
+    Open();
+    const EpochId epoch = journal_->epoch().id;
+    for (int i = 1; i <= 10; ++i) Append(i);
+    ASSERT_TRUE(journal_->Sync().ok());
+    for (int i = 11; i <= 20; ++i) Append(i);
+    ASSERT_TRUE(journal_->Sync().ok());
+    Reopen();
+    const std::string name = journal_->found().segments.back().file;
+    std::string content = Content(name);
+    journal_.reset();
+    content.replace(block * kBlockBytes, kBlockBytes, kBlockBytes, '\xff');
+    Overwrite(name, content);
+    Open();
+    ExpectRecords(ReadAll(epoch), 1, 20);
+    journal_.reset();
+  }
+}
+
 TEST_F(JournalFaultTest, ASyncBehindAShortWriteBeginsANewSegment) {
   Open();
   Append(1);

@@ -190,13 +190,20 @@ void DaemonImpl::ReportStart() {
                                     "that only a broker acknowledged may be missing");
   }
   for (const auto& segment : found.segments) {
-    if (!segment.status.ok()) spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
+    if (segment.status.ok()) continue;
+    spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
+    Warn(warnings_, "journal_damaged", StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared "
+                                              "lost where its numbers are known. After a power cut this may be its last, unsynced event"));
   }
   for (const auto& file : report.set_aside) {
     Warn(warnings_, "store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
                                               " records were salvaged"));
   }
   for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
+  if (report.foreign > 0) {
+    Warn(warnings_, "foreign_epochs", StrCat("the state folder holds events that another gateway accepted (", report.foreign,
+                                             " epochs and queues): they are kept and not sent"));
+  }
 }
 
 void DaemonImpl::TickOutbox() {

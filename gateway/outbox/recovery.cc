@@ -97,6 +97,7 @@ void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   for (auto& stream : streams) {
     if (stream->epoch.gateway != journal_.epoch().gateway) {
       // R14: kept, not sent.
+      ++report_.foreign;
       report_.warnings.push_back(
           StrCat("epoch ", stream->epoch.id.ToHex(), " belongs to gateway ", stream->epoch.gateway));
       continue;
@@ -113,6 +114,7 @@ absl::Status OutboxImpl::Load() {
   for (const Epoch& epoch : epochs) {
     const bool running = epoch.id == journal_.epoch().id;
     if (epoch.gateway != journal_.epoch().gateway) {
+      ++report_.foreign;
       report_.warnings.push_back(StrCat("journal: epoch ", epoch.id.ToHex(), " belongs to gateway ", epoch.gateway));
       continue;
     }

@@ -49,13 +49,19 @@ class JudgeTest : public testing::Test {
   void Effect(const std::string& device, int boot, int seq) {
     effects_.push_back({++position_, QueueAt(seq), device, boot, seq, KindAt(seq)});
   }
-  void Event(const std::string& device, int boot, int seq, const std::string& id = "") {
+  // All that the bus tells of it.
+  void Event(const std::string& device, int boot, int seq) {
+    const std::string id = device + std::to_string(boot) + "." + std::to_string(seq);
+    Told(device, boot, seq, "DeviceDataReceived", id + "d");
+    if (seq % 3 != 0) Told(device, boot, seq, "StockUpdated", id + "s");
+  }
+  void Told(const std::string& device, int boot, int seq, const std::string& type, const std::string& id) {
     const std::string service = seq % 3 == 0 ? "shop" : "inventory";
     const std::string origin = R"({"gatewayId":"g","deviceId":")" + device + R"(","boot":)" + std::to_string(boot) +
                                R"(,"seq":)" + std::to_string(seq) + R"(,"kind":")" + KindAt(seq) + "\"}";
     std::ofstream(Path(service + "-events.jsonl"), std::ios::app)
-        << R"({"eventId":")" << (id.empty() ? device + std::to_string(boot) + "." + std::to_string(seq) : id)
-        << R"(","eventType":"StockUpdated","eventVersion":"1.0","timestamp":1.5,"data":{"x":{"boot":99},"origin":)" << origin
+        << R"({"eventId":")" << id << R"(","eventType":")" << type
+        << R"(","eventVersion":"1.0","timestamp":1.5,"data":{"x":{"boot":99},"origin":)" << origin
         << R"(,"shopId":"s"}})" << "\n";
   }
   void Both(const std::string& device, int boot, int seq) {
@@ -140,6 +146,19 @@ TEST_F(JudgeTest, SeesAnEffectThatTheBusNeverTold) {
   EXPECT_FALSE(v.Good());
 }
 
+TEST_F(JudgeTest, SeesThatTheBusToldOnlyHalf) {
+  Send("vm-1", 7, 3);
+  Receipt("vm-1", 7, "1-3");
+  for (int seq : {1, 2, 3}) Effect("vm-1", 7, seq);
+  Told("vm-1", 7, 1, "DeviceDataReceived", "a");
+  Told("vm-1", 7, 2, "StockUpdated", "b");
+  Told("vm-1", 7, 3, "DeviceDataReceived", "c");   // a telemetry: that is all
+  const Verdict v = Judge();
+  EXPECT_EQ(v.missing_events, 2u);
+  EXPECT_EQ(v.missing, 2u);
+  EXPECT_FALSE(v.Good());
+}
+
 TEST_F(JudgeTest, SeesASecondEffect) {
   Send("vm-1", 7, 2);
   Receipt("vm-1", 7, "1-2");
@@ -160,9 +179,9 @@ TEST_F(JudgeTest, TellsASecondEventFromARedelivery) {
   Both("vm-1", 7, 2);
   Event("vm-1", 7, 1);
   Verdict v = Judge();
-  EXPECT_EQ(v.redelivered, 1u);
+  EXPECT_EQ(v.redelivered, 2u);
   EXPECT_TRUE(v.Good()) << v.ToJson();
-  Event("vm-1", 7, 1, "another-id");
+  Told("vm-1", 7, 1, "StockUpdated", "another-id");
   v = Judge();
   EXPECT_EQ(v.duplicates_bus, 1u);
   EXPECT_FALSE(v.Good());

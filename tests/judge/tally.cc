@@ -13,8 +13,15 @@ constexpr std::array<std::string_view, 11> kKinds = {"unknown", "status",      "
                                                      "stock-count", "price-change", "punch", "break", "command-result"};
 constexpr std::array<std::string_view, 5> kQueues = {"unknown", "inventory", "attendance", "shop-urgent", "shop-bulk"};
 
+// What moves stock is told twice: the level, and what the device said.
+bool IsToldWhole(Kind kind, bool level, bool data) {
+  const bool stock = kind == Kind::kSale || kind == Kind::kRefill || kind == Kind::kStockCount;
+  return !stock || (level && data);
+}
+
 // A number this far beyond the highest so far is kept apart, so that a wild one cannot eat the memory.
 constexpr uint64_t kStride = 1 << 20;
+constexpr uint16_t kNoType = UINT16_MAX;
 
 void Increase(uint8_t& count) {
   if (count < std::numeric_limits<uint8_t>::max()) ++count;
@@ -206,10 +213,28 @@ Verdict Tally::Judge(size_t show) const {
     return std::tie(a.device, a.boot, a.seq, a.type, a.position) < std::tie(b.device, b.boot, b.seq, b.type, b.position);
   });
   std::vector<uint64_t> ids;
+  const auto type_of = [&](std::string_view name) {
+    const auto found = types_.find(name);
+    return found == types_.end() ? kNoType : found->second;
+  };
+  const uint16_t level_type = type_of("StockUpdated");
+  const uint16_t data_type = type_of("DeviceDataReceived");
+  struct Told {
+    uint32_t device;
+    uint64_t boot, seq;
+    bool level, data;
+  };
+  std::vector<Told> told;   // sorted like the walk below
   for (size_t i = 0; i < events.size(); ++i) {
     const Sighting& event = events[i];
     const bool same = i > 0 && std::tie(events[i - 1].device, events[i - 1].boot, events[i - 1].seq, events[i - 1].type) ==
                                    std::tie(event.device, event.boot, event.seq, event.type);
+    if (told.empty() || std::tie(told.back().device, told.back().boot, told.back().seq) !=
+                            std::tie(event.device, event.boot, event.seq)) {
+      told.push_back({.device = event.device, .boot = event.boot, .seq = event.seq, .level = false, .data = false});
+    }
+    told.back().level |= event.type == level_type;
+    told.back().data |= event.type == data_type;
     if (!same) ids.clear();
     if (std::find(ids.begin(), ids.end(), event.id) != ids.end()) {
       ++v.redelivered;
@@ -220,7 +245,6 @@ Verdict Tally::Judge(size_t show) const {
     ++v.duplicates_bus;
     fault("on the bus under two ids: " + Label(devices_[event.device], event.boot, event.seq));
   }
-  const std::vector<Sighting> firsts = FirstOfEach(std::move(events));
 
   const OrderCheck order(devices_);
   const auto check_order = [&](std::vector<Sighting> sightings, const char* where, uint64_t& breaks) {
@@ -231,7 +255,7 @@ Verdict Tally::Judge(size_t show) const {
     v.late += result.late;
   };
   check_order(FirstOfEach(effects_), "in the store", v.order_breaks_store);
-  check_order(firsts, "on the bus", v.order_breaks_bus);
+  check_order(FirstOfEach(std::move(events)), "on the bus", v.order_breaks_bus);
 
   for (const Sighting& effect : effects_) {
     const Record* record = devices_[effect.device].boots.at(effect.boot).Find(effect.seq);
@@ -243,18 +267,17 @@ Verdict Tally::Judge(size_t show) const {
           Label(devices_[effect.device], effect.boot, effect.seq));
   }
 
-  size_t at = 0;  // in firsts, which is sorted like the walk below
+  size_t at = 0;  // in told
   for (uint32_t index = 0; index < devices_.size(); ++index) {
     const Device& device = devices_[index];
     if (device.in_ledger) ++v.devices;
     for (const auto& [boot, numbers] : device.boots) {
       numbers.ForEach([&](uint64_t seq, const Record& record) {
-        while (at < firsts.size() && std::tie(firsts[at].device, firsts[at].boot, firsts[at].seq) <
-                                         std::tie(index, boot, seq)) {
+        while (at < told.size() && std::tie(told[at].device, told[at].boot, told[at].seq) < std::tie(index, boot, seq)) {
           ++at;
         }
-        const bool on_bus = at < firsts.size() && firsts[at].device == index && firsts[at].boot == boot &&
-                            firsts[at].seq == seq;
+        const bool on_bus = at < told.size() && told[at].device == index && told[at].boot == boot &&
+                            told[at].seq == seq && IsToldWhole(record.kind, told[at].level, told[at].data);
         v.sent += record.sent;
         v.puback += record.puback;
         v.refused += record.refused;
@@ -275,7 +298,7 @@ Verdict Tally::Judge(size_t show) const {
         ++v.missing_by_kind[std::string(NameOf(record.kind))];
         if (record.effects == 0) ++v.missing_effects;
         if (!on_bus) ++v.missing_events;
-        fault((record.effects == 0 ? "accepted, but without effect: " : "has an effect, but is not on the bus: ") +
+        fault((record.effects == 0 ? "accepted, but without effect: " : "has an effect, but is not (wholly) on the bus: ") +
               std::string(NameOf(record.kind)) + " " + Label(device, boot, seq));
       });
     }

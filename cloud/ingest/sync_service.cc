@@ -74,6 +74,14 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
 
   void OnDone() override {
     const std::shared_ptr<SyncStream> self = std::move(self_);   // to the end of this call
+    bool clean;
+    {
+      // Only now it is certain: the end of reading is told in the same way when the gateway was killed, often before
+      // OnCancel.
+      std::lock_guard lock(mutex_);
+      clean = ended_ && !cancelled_ && closing_ && closing_->ok();
+    }
+    if (clean) service_.worker_.Post([self] { self->receiver_.OnEnd(true); }, false);
     service_.Forget(self);
   }
 
@@ -94,7 +102,7 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
   // On the worker.
   void Work() {
     std::vector<wire::ClientFrame> frames;
-    bool ended, clean, draining;
+    bool ended, draining;
     {
       std::lock_guard lock(mutex_);
       scheduled_ = false;
@@ -107,13 +115,12 @@ class SyncStream final : public grpc::ServerBidiReactor<wire::ClientFrame, wire:
       // Nobody would be told what these did.
       if (closing_) frames.clear();
       ended = ended_ || cancelled_;
-      clean = ended_ && !cancelled_;
       draining = draining_;
     }
     Reply reply;
     if (!frames.empty()) reply = receiver_.OnFrames(std::move(frames));
     if (ended && !std::exchange(end_told_, true)) {
-      receiver_.OnEnd(clean);
+      receiver_.OnEnd(false);
       if (!reply.close) reply.close = absl::OkStatus();
     } else if (draining && !reply.close) {
       wire::Goodbye* goodbye = reply.frames.emplace_back().mutable_goodbye();

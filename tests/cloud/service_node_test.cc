@@ -293,6 +293,40 @@ TEST_F(ServiceNodeTest, StreamsAreToldGoodbyeWhenTheServiceEnds) {
   drain.join();
 }
 
+TEST_F(ServiceNodeTest, OnlyAHalfCloseReleasesTheLease) {
+  const auto released = [&] {
+    int64_t rows = -1;
+    static constexpr store::Sql kReleased{"SELECT count(*) FROM leases WHERE token = ''", "", "i"};
+    EXPECT_OK(store::Store::ReadOnce(folder_.path() + "/shop.db", [&](store::Transaction& transaction) -> absl::Status {
+      ASSIGN_OR_RETURN(store::Statement * row, transaction.Find(kReleased));
+      rows = row->Int(0);
+      return absl::OkStatus();
+    }));
+    return rows;
+  };
+  for (const bool killed : {true, false}) {
+    auto node = Start("shop");
+    ASSERT_NE(node, nullptr);
+    constexpr int kGateways = 20;
+    for (int i = 0; i < kGateways; ++i) {
+      const std::string name = StrCat("gw-", i);
+      auto channel = DialAs(*node, authority_.IssueGateway("shop-1", name));
+      TestGateway gateway(channel, name);
+      ASSERT_TRUE(gateway.Hello(sync::v1::QUEUE_SHOP_BULK, IdOf(1), "shop-1"));
+      sync::v1::ServerFrame frame;
+      ASSERT_TRUE(gateway.Read(frame));
+      if (killed) gateway.Cancel();
+      EXPECT_EQ(gateway.End().error_code(), killed ? grpc::StatusCode::CANCELLED : grpc::StatusCode::OK);
+      // On the same connection: when it is answered, the service has heard of the end.
+      grpc::ClientContext context;
+      shop::v1::ListDevicesResponse devices;
+      shop::v1::ShopService::NewStub(channel)->ListDevices(&context, {}, &devices);
+    }
+    node->Drain();
+    EXPECT_EQ(released(), killed ? 0 : kGateways);
+  }
+}
+
 TEST_F(ServiceNodeTest, TwoProcessesNeverShareAStore) {
   auto node = Start("shop");
   auto second = ServiceNode::Start(config_, "shop", clock_, random_, [](const std::string&) {});

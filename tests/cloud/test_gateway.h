@@ -58,6 +58,8 @@ class TestGateway {
     }
     return stream_->Write(frame);
   }
+  // As a gateway that is killed.
+  void Cancel() { context_.TryCancel(); }
   bool Read(sync::v1::ServerFrame& frame) { return stream_->Read(&frame); }
   // Reads acks until one names `cursor`.
   bool AwaitAck(uint64_t cursor, sync::v1::Ack* last = nullptr) {

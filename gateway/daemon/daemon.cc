@@ -192,17 +192,22 @@ void DaemonImpl::ReportStart() {
   for (const auto& segment : found.segments) {
     if (segment.status.ok()) continue;
     spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
-    Warn(warnings_, "journal_damaged", StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared "
-                                              "lost where its numbers are known. After a power cut this may be its last, unsynced event"));
+    Warn(warnings_, "journal_damaged",
+         StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared lost where its numbers are "
+                "known. After a power cut this may be the last event, unsynced and unanswered"));
   }
   for (const auto& file : report.set_aside) {
     Warn(warnings_, "store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
                                               " records were salvaged"));
   }
   for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
+  if (report.journal_missing) {
+    Warn(warnings_, "journal_missing", "no journal segment of the last run was found, or it was emptied: events that were not "
+                                       "in the outbox yet may be lost");
+  }
   if (report.foreign > 0) {
-    Warn(warnings_, "foreign_epochs", StrCat("the state folder holds events that another gateway accepted (", report.foreign,
-                                             " epochs and queues): they are kept and not sent"));
+    Warn(warnings_, "foreign_epochs", StrCat("the state folder holds what another gateway accepted, in ", report.foreign,
+                                             " epochs and queues: it is kept and not sent"));
   }
 }
 

@@ -89,12 +89,13 @@ void JournalImpl::NewBlock(Segment& segment) {
   segment.end += skipped_;
 }
 
-// Once the head is synced the old one in the other block is of no more use; a second copy there lets the segment survive
-// the loss of a block. The next sync covers it, and nobody waits for that.
+// Once the head is synced the old one in the other block is of no more use; a second copy there lets the segment
+// survive the loss of a block. The next sync covers it, and nobody waits for that.
 void JournalImpl::CopyHead(Segment& segment) const {
   if (segment.head_twice) return;
   segment.head_twice = true;
-  segment.file->WriteAt(segment.head_block == 0 ? kBlockBytes : 0, EncodeSegmentHead(segment.head)).status().IgnoreError();
+  const uint64_t other = segment.head_block == 0 ? kBlockBytes : 0;
+  segment.file->WriteAt(other, EncodeSegmentHead(segment.head)).status().IgnoreError();
 }
 
 void JournalImpl::SyncCurrent(Lock& lock) {

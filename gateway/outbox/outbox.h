@@ -58,6 +58,7 @@ struct History {
 struct StartReport {
   std::vector<std::string> set_aside;   // files that could not be used, under their new names
   uint64_t salvaged = 0, gaps = 0, pending = 0;
+  bool journal_missing = false;   // no segment is left of the last run: what it had not stored yet may be lost
   uint64_t foreign = 0;   // streams and journal epochs of another gateway: kept, not sent (R14)
   std::vector<std::string> warnings;
 };

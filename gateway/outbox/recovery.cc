@@ -110,6 +110,16 @@ absl::Status OutboxImpl::Load() {
   RETURN_IF_ERROR(OpenStore());
   const int64_t now = clock_.MonotonicUs();
   std::vector<Epoch> epochs = journal_.found().epochs;
+  const Epoch* newest = nullptr;
+  for (const QueueState& state : queues_) {
+    for (const auto& stream : state.streams) {
+      if (newest == nullptr || stream->epoch.ordinal > newest->ordinal) newest = &stream->epoch;
+    }
+  }
+  // A run's newest segment stays until the next run has begun one.
+  report_.journal_missing = newest != nullptr && std::none_of(epochs.begin(), epochs.end(), [&](const Epoch& epoch) {
+    return epoch.ordinal >= newest->ordinal;
+  });
   epochs.push_back(journal_.epoch());
   for (const Epoch& epoch : epochs) {
     const bool running = epoch.id == journal_.epoch().id;

@@ -166,6 +166,22 @@ TEST_F(RecoveryTest, ASalvageThatWasCutShortIsDoneAgain) {
   EXPECT_EQ(Shape(ReadAll(Queue::kInventory, epoch, 1, 500)), shape);
 }
 
+TEST_F(RecoveryTest, AnEmptiedJournalIsReported) {
+  Open();
+  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
+  Restart();
+  EXPECT_FALSE(outbox_->start_report().journal_missing);
+  Stop();
+  for (const auto& file : std::filesystem::directory_iterator(folder_ / "journal")) {
+    if (file.path().extension() == ".seg") std::filesystem::resize_file(file.path(), 0);
+    if (file.path().extension() == ".seg") std::filesystem::resize_file(file.path(), journal_options_.segment_bytes);
+  }
+  Open();
+  EXPECT_TRUE(outbox_->start_report().journal_missing);
+  Restart();
+  EXPECT_FALSE(outbox_->start_report().journal_missing);
+}
+
 TEST_F(RecoveryTest, AFullDiskKeepsNobodyFromStartingAndNothingIsSetAside) {
   fakes::FullDisk disk;
   Open();

@@ -116,8 +116,10 @@ absl::Status OutboxImpl::Load() {
       if (newest == nullptr || stream->epoch.ordinal > newest->ordinal) newest = &stream->epoch;
     }
   }
-  // A run's newest segment stays until the next run has begun one.
-  report_.journal_missing = newest != nullptr && std::none_of(epochs.begin(), epochs.end(), [&](const Epoch& epoch) {
+  // A run's newest segment stays until the next run has begun one. Where all segments are in use the last run may never
+  // have got one; an emptied one looks unused.
+  const bool unused = journal_.found().segments.size() < journal_.figures().segments;
+  report_.journal_missing = unused && newest != nullptr && std::none_of(epochs.begin(), epochs.end(), [&](const Epoch& epoch) {
     return epoch.ordinal >= newest->ordinal;
   });
   epochs.push_back(journal_.epoch());

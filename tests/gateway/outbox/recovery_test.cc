@@ -182,6 +182,20 @@ TEST_F(RecoveryTest, AnEmptiedJournalIsReported) {
   EXPECT_FALSE(outbox_->start_report().journal_missing);
 }
 
+TEST_F(RecoveryTest, AFullJournalIsNotTakenForAnEmptiedOne) {
+  journal_options_.min_segments = journal_options_.max_segments = 2;
+  options_.quota_bytes = 0;   // nothing can be stored, nothing released
+  Open();
+  for (uint64_t n = 1;; ++n) {
+    const auto number = journal_->Append({Queue::kInventory, IdOf(n), 1000, BodyOf(Queue::kInventory, n)}, nullptr);
+    if (!number.ok() && !journal_->WaitForSpace(100)) break;
+  }
+  for (int run = 0; run < 3; ++run) {
+    Restart();
+    EXPECT_FALSE(outbox_->start_report().journal_missing) << run;
+  }
+}
+
 TEST_F(RecoveryTest, AFullDiskKeepsNobodyFromStartingAndNothingIsSetAside) {
   fakes::FullDisk disk;
   Open();

@@ -14,17 +14,20 @@ constexpr int64_t kAuditRefusalEveryMs = 60'000;
 constexpr size_t kMaxDeadLetters = 1'000;
 
 constexpr store::Sql kReadLease{
-    "SELECT token, hardware, expires_ms, refused_ms FROM leases WHERE gateway = ? AND queue = ?", "tt", "ttii"};
+    "SELECT token, hardware, timeline, expires_ms, refused_ms FROM leases WHERE gateway = ? AND queue = ?", "tt",
+    "tttii"};
 constexpr store::Sql kTakeLease{
-    "INSERT INTO leases(gateway, queue, token, hardware, expires_ms) VALUES(?, ?, ?, ?, ?) "
+    "INSERT INTO leases(gateway, queue, token, hardware, timeline, expires_ms, refused_ms) VALUES(?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT(gateway, queue) DO UPDATE SET token = excluded.token, hardware = excluded.hardware, "
-    "expires_ms = excluded.expires_ms",
-    "tttti"};
+    "timeline = excluded.timeline, expires_ms = excluded.expires_ms, "
+    "refused_ms = CASE WHEN leases.timeline = excluded.timeline THEN leases.refused_ms ELSE excluded.refused_ms END",
+    "tttttii"};
 constexpr store::Sql kExtendLease{
-    "UPDATE leases SET expires_ms = ? WHERE gateway = ? AND queue = ? AND token = ?", "ittt"};
+    "UPDATE leases SET timeline = ?, expires_ms = ? WHERE gateway = ? AND queue = ? AND token = ?", "tittt"};
 constexpr store::Sql kReleaseLease{
     "UPDATE leases SET token = '', expires_ms = 0 WHERE gateway = ? AND queue = ? AND token = ?", "ttt"};
-constexpr store::Sql kNoteRefusal{"UPDATE leases SET refused_ms = ? WHERE gateway = ? AND queue = ?", "itt"};
+constexpr store::Sql kNoteRefusal{
+    "UPDATE leases SET timeline = ?, expires_ms = ?, refused_ms = ? WHERE gateway = ? AND queue = ?", "tiitt"};
 constexpr store::Sql kConfirmShop{
     "INSERT INTO gateway_shops(gateway, shop, first_seen_ms) VALUES(?, ?, ?) ON CONFLICT(gateway, shop) DO NOTHING",
     "tti"};
@@ -39,13 +42,13 @@ constexpr store::Sql kWriteGeneration{
     "ON CONFLICT(id) DO UPDATE SET generation = excluded.generation",
     "t"};
 
-Id128 NewId(Random& random) {
+}  // namespace
+
+Id128 SqlCursorStore::NewId(Random& random) {
   Id128 id;
   random.Fill(id.bytes);
   return id;
 }
-
-}  // namespace
 
 absl::StatusOr<Opening> SqlCursorStore::Open(const std::string& gateway, Queue queue, const std::string& hardware_id,
                                              const std::vector<Epoch>& epochs) {
@@ -62,31 +65,35 @@ absl::StatusOr<Opening> SqlCursorStore::OpenFor(const std::string& certified_sho
   absl::Status refused;
   std::string alarm;
   const absl::Status status = store_.Write([&](store::Transaction& transaction) -> absl::Status {
-    const int64_t now = clock_.WallMs();
+    const int64_t now = LeaseNowMs();
     ASSIGN_OR_RETURN(store::Statement * held, transaction.Find(kReadLease, gateway, queue_name));
     const bool changed = held != nullptr && held->Text(1) != hardware;
-    if (changed && !held->Text(0).empty() && held->Int(2) > now) {
+    const int64_t left = changed ? lease_time_.LeftMs(held->Text(2), held->Int(3), now) : 0;
+    if (changed && !held->Text(0).empty() && left > 0) {
       refused = absl::FailedPreconditionError(
-          StrCat("other hardware holds the lease for another ", (held->Int(2) - now + 999) / 1000, " s"));
-      if (now - held->Int(3) >= kAuditRefusalEveryMs || now < held->Int(3)) {
+          StrCat("other hardware holds the lease for another ", (left + 999) / 1000, " s"));
+      const int64_t noted = held->Int(4);
+      if (held->Text(2) != lease_time_.timeline() || now - noted >= kAuditRefusalEveryMs || noted > now) {
         alarm = StrCat("gateway ", gateway, ": two boxes use its certificate (", queue_name, ")");
-        RETURN_IF_ERROR(Audit(transaction, now, gateway, "lease_refused", StrCat(queue_name, " to ", hardware)));
-        RETURN_IF_ERROR(transaction.Run(kNoteRefusal, now, gateway, queue_name).status());
+        RETURN_IF_ERROR(
+            Audit(transaction, clock_.WallMs(), gateway, "lease_refused", StrCat(queue_name, " to ", hardware)));
+        RETURN_IF_ERROR(
+            transaction.Run(kNoteRefusal, lease_time_.timeline(), now + left, now, gateway, queue_name).status());
       }
       return absl::OkStatus();   // the audit row is to stay
     }
     if (changed) {
       ++figures_.hardware_changes;
-      RETURN_IF_ERROR(Audit(transaction, now, gateway, "hardware_changed",
+      RETURN_IF_ERROR(Audit(transaction, clock_.WallMs(), gateway, "hardware_changed",
                             StrCat(queue_name, " from ", held->Text(1), " to ", hardware)));
     }
     opening.lease = Lease{.gateway = gateway, .queue = queue, .token = NewId(random_)};
     RETURN_IF_ERROR(transaction
                         .Run(kTakeLease, gateway, queue_name, opening.lease.token.ToHex(), hardware,
-                             now + options_.lease_ms)
+                             lease_time_.timeline(), lease_time_.EndOf(now), now - kAuditRefusalEveryMs)
                         .status());
     if (!certified_shop.empty()) {
-      RETURN_IF_ERROR(transaction.Run(kConfirmShop, gateway, certified_shop, now).status());
+      RETURN_IF_ERROR(transaction.Run(kConfirmShop, gateway, certified_shop, clock_.WallMs()).status());
     }
     for (const Epoch& epoch : epochs) {
       ASSIGN_OR_RETURN(store::Statement * row, transaction.Find(kReadCursor, gateway, epoch.id.ToHex(), queue_name));
@@ -126,10 +133,10 @@ absl::Status SqlCursorStore::CheckLease(store::Transaction& transaction, const L
     return absl::FailedPreconditionError("another stream of this gateway has taken the queue over");
   }
   // Expired and nobody took it: still ours.
-  const int64_t now = clock_.WallMs();
-  const int64_t expires = now + options_.lease_ms;
-  if (expires - held->Int(2) < kRenewAfterMs && held->Int(2) <= expires) return absl::OkStatus();
-  return transaction.Run(kExtendLease, expires, lease.gateway, queue_name, lease.token.ToHex()).status();
+  const std::string& timeline = lease_time_.timeline();
+  const int64_t end = lease_time_.EndOf(LeaseNowMs());
+  if (held->Text(2) == timeline && end - held->Int(3) < kRenewAfterMs) return absl::OkStatus();
+  return transaction.Run(kExtendLease, timeline, end, lease.gateway, queue_name, lease.token.ToHex()).status();
 }
 
 absl::Status SqlCursorStore::Renew(const Lease& lease) {

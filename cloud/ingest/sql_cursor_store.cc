@@ -71,7 +71,13 @@ store::Component Schema() {
 
 SqlCursorStore::SqlCursorStore(CursorStoreOptions options, store::Store& store, Applier& applier,
                                eventbus::Writer& events, const Clock& clock, Random& random)
-    : options_(std::move(options)), store_(store), applier_(applier), events_(events), clock_(clock), random_(random) {}
+    : options_(std::move(options)),
+      store_(store),
+      applier_(applier),
+      events_(events),
+      clock_(clock),
+      random_(random),
+      lease_time_(NewId(random).ToHex(), LeaseNowMs(), options_.lease_ms) {}
 
 absl::StatusOr<std::unique_ptr<SqlCursorStore>> SqlCursorStore::Open(CursorStoreOptions options, store::Store& store,
                                                                      Applier& applier, eventbus::Writer& events,

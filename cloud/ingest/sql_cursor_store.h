@@ -16,6 +16,7 @@
 #include "cloud/eventbus/event_bus.h"
 #include "cloud/ingest/apply.h"
 #include "cloud/ingest/cursor_store.h"
+#include "cloud/ingest/lease_time.h"
 #include "cloud/store/store.h"
 
 namespace sluice::ingest {
@@ -79,6 +80,7 @@ class SqlCursorStore final : public CursorStore {
 
   SqlCursorStore(CursorStoreOptions options, store::Store& store, Applier& applier, eventbus::Writer& events,
                  const Clock& clock, Random& random);
+  static Id128 NewId(Random& random);
   absl::Status ApplyKept();
   absl::Status ReadGeneration();
   // `verdict`: if set, the first accepted record becomes a dead letter with this reason instead of being applied.
@@ -90,6 +92,7 @@ class SqlCursorStore final : public CursorStore {
   absl::Status Bury(store::Transaction& transaction, const Origin& origin, const Item& item, std::string reason,
                     Attempt& attempt);
   absl::Status CheckLease(store::Transaction& transaction, const Lease& lease);
+  int64_t LeaseNowMs() const { return clock_.MonotonicUs() / 1'000; }
   // The epoch's origin, from the table or, for its first item, from what Hello said of it.
   absl::StatusOr<Origin> FindOrigin(store::Transaction& transaction, const Lease& lease, const EpochId& epoch);
   absl::StatusOr<bool> IsConfirmed(store::Transaction& transaction, const Origin& origin);
@@ -102,6 +105,7 @@ class SqlCursorStore final : public CursorStore {
   eventbus::Writer& events_;
   const Clock& clock_;
   Random& random_;
+  const LeaseTime lease_time_;
   IngestFigures figures_;
 
   // Guarded by the store's Write.

@@ -283,45 +283,6 @@ TEST_F(CursorStoreTest, CursorsAndEffectsOutliveTheProcess) {
   EXPECT_EQ(ingest_.Value("SELECT count(DISTINCT position) FROM effects"), "3");
 }
 
-TEST_F(CursorStoreTest, TheSameHardwareTakesTheLeaseOverAtOnceAndTheOldStreamIsDead) {
-  const auto old = lease_;
-  lease_ = ingest_.OpenStream(kQueue);
-  EXPECT_EQ(ingest_.cursors->Apply(old, IdOf(1), {Record(1, Sale(1, 1))}).status().code(),
-            absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(ingest_.cursors->Renew(old).code(), absl::StatusCode::kFailedPrecondition);
-  ingest_.cursors->Release(old);   // no longer its to release
-  EXPECT_OK(ingest_.cursors->Renew(lease_));
-  EXPECT_EQ(Count("stock_movements"), "0");
-}
-
-TEST_F(CursorStoreTest, OtherHardwareWaitsForTheExpiryAndIsFlagged) {
-  const std::vector<Epoch> epochs = {Epoch{.id = IdOf(2), .shop = "shop-1"}};
-  EXPECT_EQ(ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-2", epochs).status().code(),
-            absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(Count("audit WHERE what = 'lease_refused'"), "1");
-  EXPECT_OK(ingest_.cursors->Renew(lease_));
-  ingest_.clock.AdvanceMs(61'000);
-  ASSERT_OK(ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-2", epochs).status());
-  EXPECT_EQ(Count("audit WHERE what = 'hardware_changed'"), "1");
-  EXPECT_EQ(ingest_.cursors->figures().lease_refusals, 1u);
-  EXPECT_EQ(ingest_.cursors->figures().hardware_changes, 1u);
-  EXPECT_EQ(ingest_.cursors->Renew(lease_).code(), absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_F(CursorStoreTest, TrafficRenewsTheLease) {
-  for (int i = 1; i <= 3; ++i) {
-    ingest_.clock.AdvanceMs(40'000);
-    ASSERT_OK(Apply({Record(i, Sale(i, i))}).status());
-  }
-  EXPECT_EQ(ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-2", {}).status().code(),
-            absl::StatusCode::kFailedPrecondition);
-}
-
-TEST_F(CursorStoreTest, AReleasedLeaseIsFree) {
-  ingest_.cursors->Release(lease_);
-  EXPECT_OK(ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-2", {}).status());
-}
-
 TEST_F(CursorStoreTest, ARestoreShowsANewGeneration) {
   auto before = ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-1", {});
   ingest_.Reopen();

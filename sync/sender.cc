@@ -1,7 +1,6 @@
 #include "sync/sender.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <utility>
 
@@ -11,15 +10,10 @@ namespace sluice::sync {
 namespace {
 
 constexpr uint32_t kProtocol = 1;
-// In-flight items for which the pace is stretched by one minimum.
-constexpr uint64_t kItemsPerPaceStep = 256;
-constexpr int64_t kShortestWindowUs = 10'000'000;
 // A number above this was not counted by anyone (case 37).
 constexpr uint64_t kMaxNumber = uint64_t{1} << 62;
 // The cloud moved its cursor back under us: its Welcome tells the new one, and soon.
 constexpr int64_t kRewoundRetryMs = 1'000;
-
-void Smooth(int64_t& average, int64_t sample) { average += average == 0 ? sample : (sample - average) / 8; }
 
 }  // namespace
 
@@ -35,7 +29,12 @@ std::string_view AlarmName(Alarm alarm) {
 }
 
 Sender::Sender(SenderOptions options, Queue queue, Outbox& outbox, LinkShare& share, Observer* observer)
-    : options_(options), queue_(queue), outbox_(outbox), share_(share), observer_(observer) {}
+    : options_(options),
+      queue_(queue),
+      outbox_(outbox),
+      share_(share),
+      observer_(observer),
+      pacing_(options.pacing, IsBulk(queue)) {}
 
 absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
   identity_ = std::move(identity);
@@ -164,14 +163,12 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   if (!generation_.empty() && generation_ != welcome.generation()) ++figures_.restores;
   generation_ = welcome.generation();
   at_once_allowed_ = welcome.reconnect_at_once();
-  SetCredit(welcome.credit());
+  pacing_.Restart(now_us);
+  pacing_.SetCredit(welcome.credit().items(), welcome.credit().bytes());
   NoteDeadLetters(untold);
   ++figures_.welcomes;
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;
-  batch_due_us_ = now_us;
-  figures_.ack_time_us = shortest_us_ = shortest_before_us_ = 0;
-  window_since_us_ = now_us;
   outbox_.LinkUp(queue_, true);
   UpdateShare();
   return absl::OkStatus();
@@ -186,7 +183,7 @@ absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
     return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud acknowledged ", ack.cursor(), ", the last number sent is ",
                                                     stretch.next - 1));
   }
-  if (ack.has_credit()) SetCredit(ack.credit());
+  if (ack.has_credit()) pacing_.SetCredit(ack.credit().items(), ack.credit().bytes());
   NoteDeadLetters(ack.dead_letters());
   ++figures_.acks;
   if (ack.cursor() > stretch.cursor) {
@@ -196,7 +193,7 @@ absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
     refusals_in_a_row_ = 0;
     proved_ = true;
     last_progress_us_ = now_us;
-    CompleteFlights(*index, ack.cursor(), now_us);
+    figures_.acked_items += pacing_.Acknowledged(*index, ack.cursor(), now_us);
     SkipCompleteEpochs();
   }
   UpdateShare();
@@ -222,7 +219,7 @@ absl::Status Sender::OnRefusal(const v1::Refusal& refusal) {
     return absl::FailedPreconditionError(absl::StrCat("refused ", refusals_in_a_row_, " times at ", number, ": ",
                                                       refusal.reason().substr(0, 200)));
   }
-  DropFlights();
+  pacing_.Drop();
   stretch.next = number;
   may_have_items_ = true;
   return absl::OkStatus();
@@ -245,7 +242,7 @@ StreamEnd Sender::Disconnected(absl::Status status, std::optional<int64_t> hint_
   end.at_once_allowed = at_once_allowed_;
   state_ = State::kDown;
   stretches_.clear();
-  DropFlights();
+  pacing_.Drop();
   outbox_.LinkUp(queue_, false);
   share_.SetWaiting(queue_, false);
   return end;
@@ -262,7 +259,7 @@ absl::Status Sender::Overdue(int64_t now_us) const {
       if (now_us - state_since_us_ < options_.goodbye_timeout_us) break;
       return absl::UnavailableError("the cloud said goodbye and did not hang up");
     case State::kStreaming:
-      if (flights_.empty() || now_us - last_progress_us_ < options_.ack_timeout_us) break;
+      if (pacing_.idle() || now_us - last_progress_us_ < options_.ack_timeout_us) break;
       return absl::DeadlineExceededError("no acknowledgement");
     case State::kDown:
     case State::kHello:
@@ -308,35 +305,11 @@ absl::StatusOr<bool> Sender::Next(int64_t now_us, v1::ClientFrame& frame) {
 absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
   Stretch& stretch = stretches_[current_];
   const bool running = Running(current_);
-  window_closed_ = false;
   if (!may_have_items_ || (!running && stretch.next > stretch.last)) return false;
+  const std::optional<ReadLimits> room = pacing_.Room(now_us, share_.UrgentWaits());
+  if (!room) return false;
 
-  // An idle link waits for no more than the least pace.
-  const int64_t due_us = flights_.empty() ? std::min(batch_due_us_, last_batch_us_ + options_.pace_min_us) : batch_due_us_;
-  if (now_us < due_us) {
-    batch_due_us_ = due_us;
-    return false;
-  }
-  ReadLimits limits{.max_items = options_.max_batch_items, .max_bytes = options_.max_batch_bytes};
-  if (!flights_.empty()) {
-    const uint64_t window = WindowBytes();
-    const uint64_t max_items = std::min(credit_items_, options_.max_in_flight_items);
-    // Half a batch or half the window: less would send the rest in crumbs.
-    const uint64_t least_items = std::min<uint64_t>(options_.max_batch_items / 2, max_items / 2) + 1;
-    const uint64_t least_bytes = std::min<uint64_t>(options_.max_batch_bytes / 2, window / 2) + 1;
-    if (figures_.in_flight_items + least_items > max_items || figures_.in_flight_bytes + least_bytes > window) {
-      window_closed_ = true;
-      return false;
-    }
-    limits.max_items = std::min<uint64_t>(limits.max_items, max_items - figures_.in_flight_items);
-    limits.max_bytes = std::min<uint64_t>(limits.max_bytes, window - figures_.in_flight_bytes);
-  } else {
-    // One item may always go: without anything in flight no Ack would bring new credit.
-    limits.max_items = std::clamp<uint64_t>(credit_items_, 1, limits.max_items);
-    limits.max_bytes = std::clamp<uint64_t>(WindowBytes(), 1, limits.max_bytes);
-  }
-
-  absl::StatusOr<std::vector<Item>> items = outbox_.Read(queue_, stretch.epoch.id, stretch.next, limits);
+  absl::StatusOr<std::vector<Item>> items = outbox_.Read(queue_, stretch.epoch.id, stretch.next, *room);
   if (!items.ok()) return WithContext(items.status(), "read the outbox");
   if (items->empty()) {
     if (!running) {
@@ -372,22 +345,12 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
       out->set_event(std::move(item.bytes));
     }
   }
-  const bool full = items->size() >= limits.max_items || 2 * bytes >= limits.max_bytes;
-  if (flights_.empty()) last_progress_us_ = now_us;
-  flights_.push_back(Flight{.stretch = current_,
-                            .last = next - 1,
-                            .items = items->size(),
-                            .bytes = bytes,
-                            .sent_us = now_us,
-                            .acked_bytes_then = acked_bytes_});
+  if (pacing_.idle()) last_progress_us_ = now_us;
+  pacing_.Sent(current_, next - 1, items->size(), bytes, *room, now_us);
   stretch.next = next;
-  figures_.in_flight_items += items->size();
-  figures_.in_flight_bytes += bytes;
   ++figures_.sent_batches;
   figures_.sent_items += items->size();
   figures_.sent_bytes += bytes;
-  last_batch_us_ = now_us;
-  batch_due_us_ = full ? now_us : now_us + PaceUs();
   outbox_.Sent(queue_, stretch.epoch.id, first, next - 1);
   return true;
 }
@@ -406,46 +369,19 @@ int64_t Sender::WakeAtUs() const {
       break;
   }
   int64_t wake = last_frame_us_ + options_.renew_us;
-  if (!flights_.empty()) wake = std::min(wake, last_progress_us_ + options_.ack_timeout_us);
+  if (!pacing_.idle()) wake = std::min(wake, last_progress_us_ + options_.ack_timeout_us);
   const Stretch& stretch = stretches_[current_];
   const bool unsent = may_have_items_ && (Running(current_) || stretch.next <= stretch.last);
-  if (unsent && !window_closed_) wake = std::min(wake, batch_due_us_);
+  if (unsent) wake = std::min(wake, pacing_.DueUs());
   return wake;
-}
-
-void Sender::CompleteFlights(size_t stretch, uint64_t cursor, int64_t now_us) {
-  while (!flights_.empty()) {
-    const Flight& flight = flights_.front();
-    if (flight.stretch > stretch || (flight.stretch == stretch && flight.last > cursor)) break;
-    acked_bytes_ += flight.bytes;
-    const int64_t took_us = std::max<int64_t>(now_us - flight.sent_us, 1);
-    NoteAckTime(took_us, now_us);
-    const double rate = static_cast<double>(acked_bytes_ - flight.acked_bytes_then) * 1e6 / static_cast<double>(took_us);
-    figures_.rate_bytes_s += figures_.rate_bytes_s == 0 ? rate : (rate - figures_.rate_bytes_s) / 8;
-    figures_.in_flight_items -= flight.items;
-    figures_.in_flight_bytes -= flight.bytes;
-    figures_.acked_items += flight.items;
-    flights_.pop_front();
-  }
 }
 
 void Sender::SkipCompleteEpochs() {
   while (!Running(current_) && stretches_[current_].cursor >= stretches_[current_].last) {
     ++current_;
     may_have_items_ = true;
-    batch_due_us_ = 0;
+    pacing_.Hurry();
   }
-}
-
-void Sender::DropFlights() {
-  flights_.clear();
-  figures_.in_flight_items = 0;
-  figures_.in_flight_bytes = 0;
-}
-
-void Sender::SetCredit(const v1::Credit& credit) {
-  credit_items_ = credit.items();
-  credit_bytes_ = credit.bytes();
 }
 
 void Sender::NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLetter>& letters) {
@@ -471,34 +407,17 @@ std::optional<size_t> Sender::Find(std::string_view epoch) const {
   return std::nullopt;
 }
 
-uint64_t Sender::WindowBytes() const {
-  const uint64_t window = std::min(credit_bytes_, options_.max_in_flight_bytes);
-  if (!IsBulk(queue_)) return window;
-  if (figures_.rate_bytes_s == 0) return std::min<uint64_t>(window, 4 * options_.max_batch_bytes);
-  const double seconds = share_.UrgentWaits() ? options_.bulk_window_busy_s : options_.bulk_window_s;
-  const double bound = std::min(figures_.rate_bytes_s * seconds, static_cast<double>(window));
-  return std::min<uint64_t>(window, std::max<uint64_t>(static_cast<uint64_t>(bound), options_.bulk_window_floor_bytes));
-}
-
-int64_t Sender::PaceUs() const {
-  const int64_t steps = 1 + static_cast<int64_t>(figures_.in_flight_items / kItemsPerPaceStep);
-  const int64_t shortest = shortest_before_us_ == 0 ? shortest_us_ : std::min(shortest_us_, shortest_before_us_);
-  const int64_t queueing = std::max<int64_t>(figures_.ack_time_us - shortest, 0);
-  return std::min(options_.pace_min_us * steps, options_.pace_max_us) + std::min(queueing / 2, options_.pace_queue_max_us);
-}
-
-void Sender::NoteAckTime(int64_t took_us, int64_t now_us) {
-  Smooth(figures_.ack_time_us, took_us);
-  if (now_us - window_since_us_ >= kShortestWindowUs) {
-    window_since_us_ = now_us;
-    shortest_before_us_ = shortest_us_;
-    shortest_us_ = took_us;
-  }
-  shortest_us_ = shortest_us_ == 0 ? took_us : std::min(shortest_us_, took_us);
+SenderFigures Sender::figures() const {
+  SenderFigures figures = figures_;
+  figures.in_flight_items = pacing_.in_flight_items();
+  figures.in_flight_bytes = pacing_.in_flight_bytes();
+  figures.ack_time_us = pacing_.ack_time_us();
+  figures.rate_bytes_s = pacing_.rate_bytes_s();
+  return figures;
 }
 
 void Sender::UpdateShare() {
-  share_.SetWaiting(queue_, state_ == State::kStreaming && (!flights_.empty() || may_have_items_));
+  share_.SetWaiting(queue_, state_ == State::kStreaming && (!pacing_.idle() || may_have_items_));
 }
 
 }  // namespace sluice::sync

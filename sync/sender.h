@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <limits>
 #include <optional>
 #include <set>
@@ -16,26 +15,12 @@
 #include "sluice/sync/v1/sync.pb.h"
 #include "sync/link_share.h"
 #include "sync/outbox.h"
+#include "sync/pacing.h"
 
 namespace sluice::sync {
 
 struct SenderOptions {
-  size_t max_batch_items = 512;
-  size_t max_batch_bytes = 256u << 10;
-  // A batch that is not full waits this long after the one before; the more is in flight, the nearer to the maximum, so
-  // that a busy link carries fewer and larger frames.
-  int64_t pace_min_us = 1'000;
-  int64_t pace_max_us = 4'000;
-  // On top, half of what acknowledgements lately took beyond the shortest of the last seconds: where each batch costs the
-  // cloud a flush of its disk, smaller batches than it can flush only queue up there.
-  int64_t pace_queue_max_us = 16'000;
-  // Upper bounds of what is in flight, whatever credit the cloud gives.
-  uint64_t max_in_flight_items = 65'536;
-  uint64_t max_in_flight_bytes = 8u << 20;
-  // Bulk in flight, in seconds of the measured link rate: while an urgent queue waits, and otherwise.
-  double bulk_window_busy_s = 1.0;
-  double bulk_window_s = 4.0;
-  uint64_t bulk_window_floor_bytes = 64u << 10;
+  PacingOptions pacing;
   int64_t renew_us = 100'000'000;         // of silence
   int64_t welcome_timeout_us = 20'000'000;
   int64_t ack_timeout_us = 60'000'000;    // something in flight and nothing acknowledged
@@ -112,7 +97,7 @@ class Sender {
   absl::Status Overdue(int64_t now_us) const;
 
   bool streaming() const { return state_ == State::kStreaming; }
-  const SenderFigures& figures() const { return figures_; }
+  SenderFigures figures() const;
 
  private:
   enum class State { kDown, kHello, kAwaitWelcome, kStreaming, kLeaving };
@@ -124,32 +109,17 @@ class Sender {
     uint64_t cursor = 0;   // acknowledged
     uint64_t next = 1;     // to send
   };
-  struct Flight {
-    size_t stretch = 0;
-    uint64_t last = 0;
-    uint64_t items = 0;
-    uint64_t bytes = 0;
-    int64_t sent_us = 0;
-    uint64_t acked_bytes_then = 0;
-  };
-
   void FillHello(v1::Hello& hello);
   absl::StatusOr<bool> FillBatch(int64_t now_us, v1::ClientFrame& frame);
   absl::Status OnWelcome(const v1::Welcome& welcome, int64_t now_us);
   absl::Status OnAck(const v1::Ack& ack, int64_t now_us);
   absl::Status OnRefusal(const v1::Refusal& refusal);
   void OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us);
-  void CompleteFlights(size_t stretch, uint64_t cursor, int64_t now_us);
   void SkipCompleteEpochs();
-  void DropFlights();
-  void SetCredit(const v1::Credit& credit);
   void NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLetter>& letters);
   absl::Status RaiseAlarm(Alarm alarm, std::string text);
   std::optional<size_t> Find(std::string_view epoch) const;
   bool Running(size_t stretch) const { return stretch + 1 == stretches_.size(); }
-  uint64_t WindowBytes() const;
-  int64_t PaceUs() const;
-  void NoteAckTime(int64_t took_us, int64_t now_us);
   void UpdateShare();
 
   const SenderOptions options_;
@@ -158,22 +128,12 @@ class Sender {
   LinkShare& share_;
   Observer* const observer_;
 
+  Pacing pacing_;
   State state_ = State::kDown;
   StreamIdentity identity_;
   std::vector<Stretch> stretches_;   // in start order; the last is the running one
   size_t current_ = 0;               // nothing of a later one is sent yet (R10)
   bool may_have_items_ = true;       // the last Read was not empty, or we were woken since
-  bool window_closed_ = false;       // waiting for an ack, not for time
-  std::deque<Flight> flights_;
-  uint64_t credit_items_ = 0;
-  uint64_t credit_bytes_ = 0;
-  uint64_t acked_bytes_ = 0;
-  int64_t batch_due_us_ = 0;
-  int64_t last_batch_us_ = 0;
-  // The shortest acknowledgement of this and of the last window.
-  int64_t shortest_us_ = 0;
-  int64_t shortest_before_us_ = 0;
-  int64_t window_since_us_ = 0;
   int64_t last_frame_us_ = 0;
   int64_t last_progress_us_ = 0;
   int64_t state_since_us_ = 0;

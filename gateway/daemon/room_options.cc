@@ -44,8 +44,8 @@ sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hard
                       .authorities = config.identity.trust};
   options.hardware_id = std::move(hardware_id);
   options.software = std::move(software);
-  options.sender.max_batch_items = static_cast<size_t>(config.sync.batch_items);
-  options.sender.max_batch_bytes = config.sync.batch_bytes;
+  options.sender.pacing.max_batch_items = static_cast<size_t>(config.sync.batch_items);
+  options.sender.pacing.max_batch_bytes = config.sync.batch_bytes;
   options.sender.renew_us = config.sync.lease_renew_ms * 1'000;
   options.retry.spread_ms = config.sync.spread_ms;
   options.retry.base_ms = config.sync.base_ms;

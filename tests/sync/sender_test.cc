@@ -146,15 +146,15 @@ TEST_F(SenderTest, SendsAtOnceWhenNothingIsInFlightAndPacesOtherwise) {
   EXPECT_EQ(NextBatch(), std::pair(uint64_t{1}, uint64_t{1}));
   Append(1);
   EXPECT_FALSE(Next());
-  EXPECT_EQ(sender_->WakeAtUs(), now_ + options_.pace_min_us);
+  EXPECT_EQ(sender_->WakeAtUs(), now_ + options_.pacing.pace_min_us);
   Append(3);
-  now_ += options_.pace_min_us;
+  now_ += options_.pacing.pace_min_us;
   EXPECT_EQ(NextBatch(), std::pair(uint64_t{2}, uint64_t{5}));
   Append(1);
   EXPECT_FALSE(Next());
   ASSERT_TRUE(Ack(5).ok());
   EXPECT_FALSE(Next()) << "a fast cloud is no reason for a frame per event";
-  now_ += options_.pace_min_us;
+  now_ += options_.pacing.pace_min_us;
   EXPECT_EQ(NextBatch(), std::pair(uint64_t{6}, uint64_t{6}));
   ASSERT_TRUE(Ack(6).ok());
   now_ += kSecond;
@@ -282,7 +282,7 @@ TEST_F(SenderTest, GivesUpAfterRefusalsWithoutProgress) {
   Stream();
   for (int i = 0; i < options_.max_refusals_in_a_row; ++i) {
     EXPECT_EQ(NextBatch().first, 1u);
-    now_ += options_.pace_min_us;
+    now_ += options_.pacing.pace_min_us;
     ASSERT_TRUE(Refuse(outbox_.running().id, 1).ok());
   }
   EXPECT_EQ(NextBatch().first, 1u);

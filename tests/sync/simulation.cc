@@ -49,9 +49,9 @@ struct Connection {
 class World : private Observer {
  public:
   explicit World(uint64_t seed) : random_(seed), store_(random_), outbox_("g1", "s1", random_) {
-    sender_options_.max_batch_items = 1 + random_.Below(20);
-    sender_options_.max_batch_bytes = 200 + random_.Below(4000);
-    sender_options_.max_in_flight_items = 1 + random_.Below(200);
+    sender_options_.pacing.max_batch_items = 1 + random_.Below(20);
+    sender_options_.pacing.max_batch_bytes = 200 + random_.Below(4000);
+    sender_options_.pacing.max_in_flight_items = 1 + random_.Below(200);
     sender_options_.renew_us = (1 + static_cast<int64_t>(random_.Below(100))) * kSecond;
     receiver_options_.queues = {kQueue};
     receiver_options_.credit_items = random_.Below(100);

@@ -71,7 +71,7 @@ void Send(std::string_view data) {
   for (int i = 0; i < 40; ++i) outbox.Append(Queue::kInventory, std::string(16, 'e'));
   outbox.SyncAll();
   LinkShare share;
-  Sender sender({.max_batch_items = 8}, Queue::kInventory, outbox, share, nullptr);
+  Sender sender({.pacing = {.max_batch_items = 8}}, Queue::kInventory, outbox, share, nullptr);
   const std::string running(outbox.running().id.View());
   int64_t now = 1;
   if (!sender.Connected({.gateway = "g1", .shop = "s1", .hardware_id = "h"}, now).ok()) return;

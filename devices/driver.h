@@ -6,12 +6,18 @@
 #include <memory>
 #include <string>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "devices/event.h"
 
 namespace sluice::devices {
 
-// Where drivers deliver. Thread-safe.
+// Called once, from any thread, also before Offer returned; must be short. OK: the event is safe, on flash or in the cloud
+// (delivery rule R3). An error: the gateway stopped first, nothing may be promised and the device must send again.
+using SafeCompletion = absl::AnyInvocable<void(absl::Status)>;
+
+// Where drivers deliver. Thread-safe. Accept is for drivers that answer their devices by other means than its return; Offer for
+// those that hold back the answer until the event is safe and serve many devices on one thread.
 class EventSink {
  public:
   virtual ~EventSink() = default;
@@ -19,6 +25,14 @@ class EventSink {
   // the gateway has no room, at most until Shutdown. OK, also for a duplicate; InvalidArgument or PermissionDenied:
   // refused, recorded and named in the next receipt; Unavailable: not taken, the gateway is stopping.
   virtual absl::Status Accept(const std::string& source, const std::string& where, DecodedEvent event) = 0;
+  // Takes an event without waiting for room or for the disk's flush. OK: taken, or a duplicate; `safe` is called when it is
+  // safe (a duplicate's with its original's). ResourceExhausted: no room now, nothing was taken and `event` may be offered
+  // again after WhenRoom. InvalidArgument, PermissionDenied, Unavailable: as with Accept. `safe` is called only after OK.
+  virtual absl::Status Offer(const std::string& source, const std::string& where, DecodedEvent& event,
+                             SafeCompletion safe) = 0;
+  // `room` is called once, from a thread of the gateway, when Offer may succeed again; also when the gateway stops. It may
+  // come after the sink is gone.
+  virtual void WhenRoom(absl::AnyInvocable<void()> room) = 0;
   // Counts and remembers what could not be decoded.
   virtual void Reject(Rejection rejection) = 0;
   // A retained message on an event topic: the broker's memory, not an event (case 38). Counted.

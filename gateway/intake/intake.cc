@@ -21,6 +21,29 @@ constexpr int64_t kSpaceWaitMs = 200;
 
 void Count(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
+// `done` once everything that was written by now is safe, whichever queue it went to; with an error if the journal closes first.
+void WhenAllIsSafe(journal::Journal& journal, devices::SafeCompletion done) {
+  struct Barrier {
+    std::mutex mutex;
+    // Guarded by mutex.
+    size_t open = kQueueCount;
+    absl::Status status;
+    devices::SafeCompletion done;
+  };
+  const auto barrier = std::make_shared<Barrier>();
+  barrier->done = std::move(done);
+  for (const Queue queue : kAllQueues) {
+    journal.WhenSafe(queue, journal.LastNumber(queue), [barrier](absl::Status status) {
+      {
+        const std::lock_guard lock(barrier->mutex);
+        barrier->status.Update(status);
+        if (--barrier->open > 0) return;
+      }
+      barrier->done(barrier->status);
+    });
+  }
+}
+
 }  // namespace
 
 Intake::Intake(Options options, journal::Journal& journal, const Clock& clock, Random& random, ClockWatch& clock_watch,
@@ -64,26 +87,52 @@ void Intake::SetReceiptChannel(const std::string& source, devices::ReceiptChanne
 }
 
 absl::Status Intake::Accept(const std::string& source, const std::string& where, devices::DecodedEvent decoded) {
-  DeviceEvent& event = decoded.event;
+  return Take(source, where, decoded.event, Patience::kWait, nullptr);
+}
+
+absl::Status Intake::Offer(const std::string& source, const std::string& where, devices::DecodedEvent& decoded,
+                           devices::SafeCompletion safe) {
+  return Take(source, where, decoded.event, Patience::kReturn, std::move(safe));
+}
+
+void Intake::WhenRoom(absl::AnyInvocable<void()> room) {
+  Count(counters_.space_waits);
+  Count(*room_wanted_);
+  // Also right where Offer only met another path of the same device: that one holds the device for long only while it waits
+  // for the same room.
+  journal_.WhenSpace([room = std::move(room), wanted = room_wanted_]() mutable {
+    wanted->fetch_sub(1, std::memory_order_relaxed);
+    room();
+  });
+}
+
+absl::Status Intake::Take(const std::string& source, const std::string& where, DeviceEvent& event, Patience patience,
+                          devices::SafeCompletion safe) {
   if (stopping_) return absl::UnavailableError("the gateway is stopping");
   if (absl::Status status = Validate(event, options_.gateway, options_.shop); !status.ok()) {
     return Refuse(source, where, event, std::move(status));
   }
   const std::shared_ptr<Device> device = devices_.FindOrAdd(event.device_id(), clock_.MonotonicUs());
-  const std::lock_guard order(device->order);
-  return AcceptInOrder(device, source, where, event);
+  std::unique_lock order(device->order, std::defer_lock);
+  if (patience == Patience::kWait) {
+    order.lock();
+  } else if (!order.try_lock()) {
+    return absl::ResourceExhaustedError("the device is giving an event on another path");
+  }
+  return TakeInOrder(device, source, where, event, patience, std::move(safe));
 }
 
-absl::Status Intake::AcceptInOrder(const std::shared_ptr<Device>& device, const std::string& source,
-                                   const std::string& where, DeviceEvent& event) {
+absl::Status Intake::TakeInOrder(const std::shared_ptr<Device>& device, const std::string& source, const std::string& where,
+                                 DeviceEvent& event, Patience patience, devices::SafeCompletion safe) {
   Numbering numbering;
   if (event.has_sequence()) {
     numbering = {.numbered = true, .boot = event.sequence().boot(), .seq = event.sequence().seq()};
   } else if (!event.message_id().empty()) {
     numbering = {.named = true, .id = EventIdOf(event.device_id(), event.message_id())};
   }
-  if (NoteSpeakerAndDuplicate(device, source, numbering, event)) {
+  if (const Known known = NoteSpeaker(device, source, numbering, event); known != Known::kNew) {
     Count(counters_.duplicates);
+    if (safe) AnswerDuplicate(known, std::move(safe));
     return absl::OkStatus();
   }
   if (numbering.numbered) {
@@ -100,9 +149,13 @@ absl::Status Intake::AcceptInOrder(const std::shared_ptr<Device>& device, const 
                                                     options_.max_event_bytes)));
   }
   const Queue queue = RouteOf(event.body_case())->queue;
+  const int64_t received_ms = event.received_time_ms();
   const absl::StatusOr<uint64_t> number =
-      AppendOrWait(queue, numbering.id, event.received_time_ms(), bytes,
-                   [&] { return CompletionOf(device, numbering, event); });
+      patience == Patience::kReturn
+          ? TryAppend({.queue = queue, .id = numbering.id, .accepted_ms = received_ms, .bytes = bytes},
+                      CompletionOf(device, numbering, event, std::move(safe)))
+          : AppendOrWait(queue, numbering.id, received_ms, bytes,
+                         [&] { return CompletionOf(device, numbering, event, nullptr); });
   if (absl::IsInvalidArgument(number.status())) return Refuse(source, where, event, number.status());
   if (!number.ok()) return number.status();
 
@@ -116,8 +169,8 @@ absl::Status Intake::AcceptInOrder(const std::shared_ptr<Device>& device, const 
   return absl::OkStatus();
 }
 
-bool Intake::NoteSpeakerAndDuplicate(const std::shared_ptr<Device>& device, const std::string& source,
-                                     const Numbering& numbering, const DeviceEvent& event) {
+Intake::Known Intake::NoteSpeaker(const std::shared_ptr<Device>& device, const std::string& source,
+                                  const Numbering& numbering, const DeviceEvent& event) {
   const std::lock_guard lock(device->mutex);
   SetSource(*device, source);
   device->figures.last_seen_ms = clock_.WallMs();
@@ -125,18 +178,26 @@ bool Intake::NoteSpeakerAndDuplicate(const std::shared_ptr<Device>& device, cons
     // A duplicate is answered when its original is safe (R3): now, or by the original's completion.
     if (device->ranges.IsTaken(numbering.boot, numbering.seq)) {
       ++device->figures.duplicates;
-      if (device->ranges.IsSafe(numbering.boot, numbering.seq)) OweBoot(device, numbering.boot);
-      return true;
+      if (!device->ranges.IsSafe(numbering.boot, numbering.seq)) return Known::kTaken;
+      OweBoot(device, numbering.boot);
+      return Known::kSafe;
     }
     device->ranges.Touch(numbering.boot);
   } else if (numbering.named) {
     if (const auto safe = device->ids.Find(numbering.id)) {
       ++device->figures.duplicates;
-      if (*safe) OweId(device, event.message_id());
-      return true;
+      if (!*safe) return Known::kTaken;
+      OweId(device, event.message_id());
+      return Known::kSafe;
     }
   }
-  return false;
+  return Known::kNew;
+}
+
+void Intake::AnswerDuplicate(Known known, devices::SafeCompletion safe) {
+  if (known == Known::kSafe) return safe(absl::OkStatus());
+  // The original was written, perhaps as another kind and so into another queue.
+  WhenAllIsSafe(journal_, std::move(safe));
 }
 
 void Intake::Stamp(DeviceEvent& event, const EventId& id) const {
@@ -148,27 +209,40 @@ void Intake::Stamp(DeviceEvent& event, const EventId& id) const {
 }
 
 journal::Completion Intake::CompletionOf(const std::shared_ptr<Device>& device, const Numbering& numbering,
-                                         const DeviceEvent& event) const {
+                                         const DeviceEvent& event, devices::SafeCompletion safe) const {
   // Must not touch the intake: the journal may outlive it. An error means that the journal was closed first: the device
   // gets no receipt and sends again.
   if (numbering.numbered) {
-    return [device, boot = numbering.boot, seq = numbering.seq](absl::Status status) {
-      if (!status.ok()) return;
-      const std::lock_guard lock(device->mutex);
-      device->ranges.MarkSafe(boot, seq);
-      NoteChange(device);
-      OweBoot(device, boot);
+    return [device, boot = numbering.boot, seq = numbering.seq, safe = std::move(safe)](absl::Status status) mutable {
+      if (status.ok()) {
+        const std::lock_guard lock(device->mutex);
+        device->ranges.MarkSafe(boot, seq);
+        NoteChange(device);
+        OweBoot(device, boot);
+      }
+      if (safe) safe(std::move(status));
     };
   }
   if (numbering.named) {
-    return [device, id = numbering.id, message_id = event.message_id()](absl::Status status) mutable {
-      if (!status.ok()) return;
-      const std::lock_guard lock(device->mutex);
-      device->ids.MarkSafe(id);
-      OweId(device, std::move(message_id));
+    return [device, id = numbering.id, message_id = event.message_id(), safe = std::move(safe)](absl::Status status) mutable {
+      if (status.ok()) {
+        const std::lock_guard lock(device->mutex);
+        device->ids.MarkSafe(id);
+        OweId(device, std::move(message_id));
+      }
+      if (safe) safe(std::move(status));
     };
   }
+  if (safe) return safe;
   return [](absl::Status) {};
+}
+
+absl::StatusOr<uint64_t> Intake::TryAppend(journal::NewRecord record, journal::Completion completion) {
+  absl::StatusOr<uint64_t> number = journal_.TryAppend(std::move(record), std::move(completion));
+  if (number.ok() || absl::IsInvalidArgument(number.status())) return number;
+  if (stopping_) return absl::UnavailableError("the gateway is stopping");
+  // A failing disk, too: the journal goes on in a new segment as soon as it can.
+  return absl::ResourceExhaustedError(AsAbsl(MessageOf(number.status())));
 }
 
 absl::StatusOr<uint64_t> Intake::AppendOrWait(Queue queue, const EventId& id, int64_t accepted_ms,
@@ -279,7 +353,7 @@ Figures Intake::figures() const {
           .late = read(counters_.late),
           .receipts = receipts_.sent(),
           .space_waits = read(counters_.space_waits),
-          .waiting = read(counters_.waiting),
+          .waiting = read(counters_.waiting) + read(*room_wanted_),
           .devices = devices_.size(),
           .snapshot_errors = read(counters_.snapshot_errors),
           .unreadable_records = read(counters_.unreadable_records)};

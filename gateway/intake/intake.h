@@ -1,6 +1,6 @@
 // Where an event enters the gateway: checked, named, encoded once, written to the journal, receipted when it is safe.
 //
-// The path of one event through this folder: Accept → validate (is it an event?) → device_ranges, recent_ids (is it new?) →
+// The path of one event through this folder: Accept or Offer → validate (is it an event?) → device_ranges, recent_ids (is it new?) →
 // routing (which queue?) → encode → journal Append → completion → receipts.
 #pragma once
 
@@ -48,13 +48,13 @@ struct Figures {
   uint64_t late = 0;           // numbers that came after higher ones
   uint64_t receipts = 0;
   uint64_t space_waits = 0;    // events that had to wait for room in the journal
-  uint64_t waiting = 0;        // threads that wait for room now
+  uint64_t waiting = 0;        // threads, and sources that offer, that wait for room now
   uint64_t devices = 0;
   uint64_t snapshot_errors = 0;      // rows of ranges that could not be read at start
   uint64_t unreadable_records = 0;   // records in the journal's segments that are not events
 };
 
-// Thread-safe. Accept is called from the drivers' threads, completions come from the journal's; one thread of its own sends
+// Thread-safe. Accept and Offer are called from the drivers' threads, completions come from the journal's; one thread of its own sends
 // receipts. The journal's completions may come after the intake is gone.
 class Intake final : public devices::EventSink {
  public:
@@ -69,14 +69,17 @@ class Intake final : public devices::EventSink {
   absl::Status Restore(const std::map<std::string, std::string>& rows);
   // Receipts begin to go out.
   void Start();
-  // Accept returns Unavailable from now on, also to those who wait for room. What is owed by now is receipted.
+  // Accept and Offer return Unavailable from now on, also to those who wait for room. What is owed by now is receipted.
   void Shutdown();
 
   // Where the receipts of a source's devices go; null: nowhere any more. No call into the channel is under way afterwards.
   void SetReceiptChannel(const std::string& source, devices::ReceiptChannel* channel);
 
-  // devices::EventSink. Within a queue, what one device gave to Accept first is first in the journal, also from two threads.
+  // devices::EventSink. Within a queue, what one device gave first is first in the journal, also from two threads.
   absl::Status Accept(const std::string& source, const std::string& where, devices::DecodedEvent event) override;
+  absl::Status Offer(const std::string& source, const std::string& where, devices::DecodedEvent& event,
+                     devices::SafeCompletion safe) override;
+  void WhenRoom(absl::AnyInvocable<void()> room) override;
   void Reject(devices::Rejection rejection) override;
   void CountRetained(const std::string& source) override;
 
@@ -105,15 +108,23 @@ class Intake final : public devices::EventSink {
     EventId id;   // zero until it is known
   };
 
-  absl::Status AcceptInOrder(const std::shared_ptr<Device>& device, const std::string& source, const std::string& where,
-                             event::v1::DeviceEvent& event);
-  bool NoteSpeakerAndDuplicate(const std::shared_ptr<Device>& device, const std::string& source, const Numbering& numbering,
-                               const event::v1::DeviceEvent& event);
+  enum class Patience { kWait /* Accept */, kReturn /* Offer */ };
+  enum class Known { kNew, kTaken, kSafe };
+
+  absl::Status Take(const std::string& source, const std::string& where, event::v1::DeviceEvent& event, Patience patience,
+                    devices::SafeCompletion safe);
+  absl::Status TakeInOrder(const std::shared_ptr<Device>& device, const std::string& source, const std::string& where,
+                           event::v1::DeviceEvent& event, Patience patience, devices::SafeCompletion safe);
+  Known NoteSpeaker(const std::shared_ptr<Device>& device, const std::string& source, const Numbering& numbering,
+                    const event::v1::DeviceEvent& event);
+  void AnswerDuplicate(Known known, devices::SafeCompletion safe);
   void NoteTaken(Device& device, const Numbering& numbering, const event::v1::DeviceEvent& event);
   void Stamp(event::v1::DeviceEvent& event, const EventId& id) const;
+  // `safe` may be empty.
   journal::Completion CompletionOf(const std::shared_ptr<Device>& device, const Numbering& numbering,
-                                   const event::v1::DeviceEvent& event) const;
-  // Returns the number, or Unavailable when the gateway stops, or InvalidArgument.
+                                   const event::v1::DeviceEvent& event, devices::SafeCompletion safe) const;
+  // The number; Unavailable when the gateway stops; InvalidArgument; from TryAppend also ResourceExhausted.
+  absl::StatusOr<uint64_t> TryAppend(journal::NewRecord record, journal::Completion completion);
   absl::StatusOr<uint64_t> AppendOrWait(Queue queue, const EventId& id, int64_t accepted_ms, const std::string& bytes,
                                         absl::FunctionRef<journal::Completion()> completion);
   absl::Status Refuse(const std::string& source, const std::string& where, const event::v1::DeviceEvent& event,
@@ -153,6 +164,8 @@ class Intake final : public devices::EventSink {
         snapshot_errors{0}, unreadable_records{0};
   };
   Counters counters_;
+  // WhenRoom's that were not called yet; the journal may outlive the intake.
+  const std::shared_ptr<std::atomic<uint64_t>> room_wanted_ = std::make_shared<std::atomic<uint64_t>>(0);
 };
 
 }  // namespace sluice::intake

@@ -21,6 +21,8 @@ std::string Associated(const EpochId& epoch, uint8_t queue, uint64_t number, con
 
 constexpr uint32_t kSealDomain = 1;
 constexpr size_t kSyncTimes = 1024;
+// How long whoever waits for space is left alone after the disk refused a write.
+constexpr int64_t kRefusedWriteUs = 200'000;
 
 }  // namespace
 
@@ -44,6 +46,14 @@ void JournalImpl::Start(Tail* tail) {
 }
 
 absl::StatusOr<uint64_t> JournalImpl::Append(NewRecord record, Completion done) {
+  return AppendRecord(std::move(record), std::move(done), Patience::kWait);
+}
+
+absl::StatusOr<uint64_t> JournalImpl::TryAppend(NewRecord record, Completion done) {
+  return AppendRecord(std::move(record), std::move(done), Patience::kReturn);
+}
+
+absl::StatusOr<uint64_t> JournalImpl::AppendRecord(NewRecord record, Completion done, Patience patience) {
   if (record.bytes.size() > options_.max_record_bytes) {
     return absl::InvalidArgumentError(
         StrCat("record of ", record.bytes.size(), " bytes; at most ", options_.max_record_bytes, " are taken"));
@@ -54,10 +64,11 @@ absl::StatusOr<uint64_t> JournalImpl::Append(NewRecord record, Completion done) 
   for (;;) {
     if (stop_) return absl::UnavailableError("the journal is closed");
     if (rotating_) {
+      if (patience == Patience::kReturn) return absl::ResourceExhaustedError("the journal is changing segments");
       room_cv_.wait(lock);
       continue;
     }
-    if (full_ || current_ == nullptr) {
+    if (!HasSpace()) {
       return absl::ResourceExhaustedError("no journal segment can be recycled yet");
     }
     if (current_->end + need <= current_->size) break;
@@ -94,6 +105,7 @@ absl::StatusOr<uint64_t> JournalImpl::Append(NewRecord record, Completion done) 
     // Nothing is taken; the next record is written over these bytes, or elsewhere if a sync comes between.
     torn_ = true;
     tail_bytes_.resize(begin);
+    tell_space_at_us_ = clock_.MonotonicUs() + kRefusedWriteUs;
     return written.ok() ? absl::ResourceExhaustedError("journal: short write")
                         : WithContext(written.status(), "journal");
   }
@@ -152,7 +164,19 @@ void JournalImpl::WhenSafe(Queue queue, uint64_t number, Completion done) {
 bool JournalImpl::WaitForSpace(int64_t timeout_ms) {
   Lock lock(mu_);
   return space_cv_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                            [&] { return stop_ || (!full_ && current_ != nullptr); });
+                            [&] { return stop_ || HasSpace(); });
+}
+
+void JournalImpl::WhenSpace(absl::AnyInvocable<void()> ready) {
+  {
+    Lock lock(mu_);
+    if (!stop_) {
+      space_waiters_.push_back(std::move(ready));
+      WakeSyncerBy(INT64_MIN);
+      return;
+    }
+  }
+  ready();
 }
 
 void JournalImpl::TakeSafe(Stream& stream, Completions* out) {

@@ -97,12 +97,19 @@ class Journal {
   // ResourceExhausted: no segment can be recycled yet; nothing was taken, try again after WaitForSpace.
   // InvalidArgument: larger than max_record_bytes. `done` is not called when an error is returned.
   virtual absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) = 0;
+  // As Append for a thread that must not wait for the disk: ResourceExhausted also while segments are changed (which
+  // syncs). What remains is the pwrite itself, which did not wait for a running fdatasync of 80 ms (ext4, measured), and
+  // other appenders' pwrites.
+  virtual absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) = 0;
 
   // `done` once (queue, number) of the running epoch is safe; at once if it is already.
   virtual void WhenSafe(Queue queue, uint64_t number, Completion done) = 0;
 
   // Blocks until Append may succeed again or the timeout passes. True: try.
   virtual bool WaitForSpace(int64_t timeout_ms) = 0;
+  // `ready` is called once, on the journal's thread, when TryAppend may succeed again: soon, if it may now; after a pause
+  // where the disk refused the last write. Also when the journal closes.
+  virtual void WhenSpace(absl::AnyInvocable<void()> ready) = 0;
 
   // The cloud has acknowledged everything up to `number`; completes the waiters below it. `ack_time_us`: from append
   // to acknowledgement of the newest one covered; steers how long the syncer waits for the cloud (R4).

@@ -34,8 +34,10 @@ class JournalImpl final : public Journal {
   const Found& found() const override { return found_; }
   void Start(Tail* tail) override;
   absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) override;
+  absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) override;
   void WhenSafe(Queue queue, uint64_t number, Completion done) override;
   bool WaitForSpace(int64_t timeout_ms) override;
+  void WhenSpace(absl::AnyInvocable<void()> ready) override;
   void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t ack_time_us) override;
   void LinkUp(Queue queue, bool up) override;
   void Release(const EpochId& epoch, Queue queue, uint64_t number) override;
@@ -76,6 +78,10 @@ class JournalImpl final : public Journal {
     std::array<uint64_t, kQueueCount> through;
   };
 
+  enum class Patience { kWait, kReturn };   // while segments are changed
+
+  absl::StatusOr<uint64_t> AppendRecord(NewRecord record, Completion done, Patience patience);
+
   // load.cc
   absl::Status LoadSegment(const std::string& name, uint64_t slot);
   absl::Status SetAside(const std::string& name, std::string_view mark, const absl::Status& why);
@@ -97,6 +103,8 @@ class JournalImpl final : public Journal {
   void CloseCleanly(Lock& lock);
   void NewBlock(Segment& segment);
   void Complete(Lock& lock);
+  bool HasSpace() const { return !full_ && current_ != nullptr; }
+  void TellOfSpace(Lock& lock);
 
   bool Releasable(const Segment& segment) const;
   bool HasFree() const;
@@ -143,6 +151,8 @@ class JournalImpl final : public Journal {
   bool rotate_wanted_ = false;
   bool full_ = false;        // no segment can be begun: appends are refused
   int64_t retry_at_us_ = 0;  // when full_: try again at the latest
+  std::vector<absl::AnyInvocable<void()>> space_waiters_;
+  int64_t tell_space_at_us_ = 0;   // not before: the disk refused a write
   bool stop_ = false;
   uint64_t sync_asked_ = 0, sync_served_ = 0;
   absl::Status sync_status_;

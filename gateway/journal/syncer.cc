@@ -28,7 +28,7 @@ void JournalImpl::RunSyncer() {
       Rotate(lock);
       continue;
     }
-    const int64_t due = DueUs(now);
+    int64_t due = DueUs(now);
     if (due <= now) {
       NoteMisses(now);
       if (torn_) {
@@ -44,6 +44,13 @@ void JournalImpl::RunSyncer() {
       sync_status_ = orphans_.empty() ? absl::OkStatus() : absl::UnavailableError("journal: the last sync failed");
       synced_cv_.notify_all();
       continue;
+    }
+    if (!space_waiters_.empty() && HasSpace()) {
+      if (now >= tell_space_at_us_) {
+        TellOfSpace(lock);
+        continue;
+      }
+      due = std::min(due, tell_space_at_us_);
     }
     syncer_wakes_us_ = full_ ? std::min(due, retry_at_us_) : due;
     if (syncer_wakes_us_ == INT64_MAX) {
@@ -81,6 +88,14 @@ void JournalImpl::Complete(Lock& lock) {
   if (safe.empty()) return;
   lock.unlock();
   for (Completion& done : safe) done(absl::OkStatus());
+  lock.lock();
+}
+
+void JournalImpl::TellOfSpace(Lock& lock) {
+  std::vector<absl::AnyInvocable<void()>> waiters;
+  waiters.swap(space_waiters_);
+  lock.unlock();
+  for (auto& ready : waiters) ready();
   lock.lock();
 }
 
@@ -358,6 +373,7 @@ JournalImpl::~JournalImpl() {
     synced_cv_.notify_all();
   }
   if (syncer_.joinable()) syncer_.join();
+  for (auto& ready : space_waiters_) ready();
   for (Stream& stream : streams_) {
     for (Waiter& waiter : stream.waiters) {
       waiter.done(waiter.number <= stream.safe_to() ? absl::OkStatus()

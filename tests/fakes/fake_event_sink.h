@@ -1,9 +1,11 @@
 // An intake that remembers. Thread-safe.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <iterator>
 #include <mutex>
 #include <string>
 #include <utility>
@@ -29,6 +31,27 @@ class FakeEventSink final : public devices::EventSink {
     changed_.notify_all();
     return status;
   }
+  // Answered as Accept, ResourceExhausted included; what is taken becomes safe when the test says so.
+  absl::Status Offer(const std::string& source, const std::string& where, devices::DecodedEvent& event,
+                     devices::SafeCompletion safe) override {
+    const absl::Status status = Accept(source, where, event);
+    if (!status.ok()) return status;
+    {
+      std::lock_guard lock(mu_);
+      if (!safe_at_once_) {
+        unsafe_.push_back(std::move(safe));
+        changed_.notify_all();
+        return status;
+      }
+    }
+    safe(absl::OkStatus());
+    return status;
+  }
+  void WhenRoom(absl::AnyInvocable<void()> room) override {
+    std::lock_guard lock(mu_);
+    room_wanted_.push_back(std::move(room));
+    changed_.notify_all();
+  }
   void Reject(devices::Rejection rejection) override {
     std::lock_guard lock(mu_);
     rejections_.push_back(std::move(rejection));
@@ -44,6 +67,40 @@ class FakeEventSink final : public devices::EventSink {
   void AnswerWith(std::function<absl::Status(const event::v1::DeviceEvent&)> answer) {
     std::lock_guard lock(mu_);
     answer_ = std::move(answer);
+  }
+
+  // Each Offer calls its completion before it returns.
+  void SafeAtOnce(bool on) {
+    std::lock_guard lock(mu_);
+    safe_at_once_ = on;
+  }
+  // Completes the oldest `count` that wait, on the calling thread; returns how many.
+  size_t MakeSafe(size_t count = SIZE_MAX, const absl::Status& status = absl::OkStatus()) {
+    std::vector<devices::SafeCompletion> safe;
+    {
+      std::lock_guard lock(mu_);
+      count = std::min(count, unsafe_.size());
+      safe.assign(std::make_move_iterator(unsafe_.begin()), std::make_move_iterator(unsafe_.begin() + static_cast<ptrdiff_t>(count)));
+      unsafe_.erase(unsafe_.begin(), unsafe_.begin() + static_cast<ptrdiff_t>(count));
+    }
+    for (auto& done : safe) done(status);
+    return count;
+  }
+  // Tells everybody who waits for room; returns how many.
+  size_t TellOfRoom() {
+    std::vector<absl::AnyInvocable<void()>> wanted;
+    {
+      std::lock_guard lock(mu_);
+      wanted.swap(room_wanted_);
+    }
+    for (auto& room : wanted) room();
+    return wanted.size();
+  }
+  bool WaitForUnsafe(size_t count) const {
+    return Wait([&] { return unsafe_.size() >= count; });
+  }
+  bool WaitForRoomWanted() const {
+    return Wait([&] { return !room_wanted_.empty(); });
   }
 
   std::vector<event::v1::DeviceEvent> events() const { return Locked(events_); }
@@ -83,6 +140,9 @@ class FakeEventSink final : public devices::EventSink {
   std::vector<devices::Rejection> rejections_;
   std::vector<std::string> sources_;
   std::vector<std::string> wheres_;
+  bool safe_at_once_ = false;
+  std::vector<devices::SafeCompletion> unsafe_;
+  std::vector<absl::AnyInvocable<void()>> room_wanted_;
   int retained_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -19,9 +20,10 @@ class FakeJournal final : public Journal {
   FakeJournal() { epoch_.id.bytes[0] = 1; }
   ~FakeJournal() override { Fail(absl::CancelledError("the journal was closed")); }
 
-  // Everything that waits becomes safe, on the calling thread; returns how many.
-  size_t MakeAllSafe() { return Complete(absl::OkStatus()); }
-  size_t Fail(const absl::Status& status) { return Complete(status); }
+  // Everything that waits becomes safe, or what waits in one queue, on the calling thread; returns how many.
+  size_t MakeAllSafe() { return Complete(absl::OkStatus(), std::nullopt); }
+  size_t MakeSafe(Queue queue) { return Complete(absl::OkStatus(), queue); }
+  size_t Fail(const absl::Status& status) { return Complete(status, std::nullopt); }
   // Each Append calls its completion before it returns.
   void SafeAtOnce(bool on) {
     const std::lock_guard lock(mutex_);
@@ -32,6 +34,16 @@ class FakeJournal final : public Journal {
     const std::lock_guard lock(mutex_);
     refuse_ = std::move(status);
     space_.notify_all();
+  }
+  // Calls those who wait for space; returns how many.
+  size_t TellOfSpace() {
+    std::vector<absl::AnyInvocable<void()>> waiters;
+    {
+      const std::lock_guard lock(mutex_);
+      waiters.swap(space_waiters_);
+    }
+    for (auto& ready : waiters) ready();
+    return waiters.size();
   }
   // As if they had been found in the segments.
   void Seed(Item item) {
@@ -81,16 +93,20 @@ class FakeJournal final : public Journal {
       if (tail_ != nullptr) tail_->OnAppended(item);
       items_.push_back(std::move(item));
       at_once = safe_at_once_;
-      if (!at_once) waiters_.push_back(std::move(done));
+      if (!at_once) waiters_.push_back({record.queue, number, std::move(done)});
     }
     if (at_once) done(absl::OkStatus());
     return number;
   }
-  void WhenSafe(Queue, uint64_t, Completion done) override {
+  absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) override {
+    return Append(std::move(record), std::move(done));
+  }
+  void WhenSafe(Queue queue, uint64_t number, Completion done) override {
     {
       const std::lock_guard lock(mutex_);
-      if (!waiters_.empty()) {
-        waiters_.push_back(std::move(done));
+      for (const Waiter& waiter : waiters_) {
+        if (waiter.queue != queue || waiter.number > number) continue;
+        waiters_.push_back({queue, number, std::move(done)});
         return;
       }
     }
@@ -101,6 +117,10 @@ class FakeJournal final : public Journal {
     ++space_waits_;
     asked_.notify_all();
     return space_.wait_for(lock, std::chrono::milliseconds(timeout_ms), [this] { return refuse_.ok(); });
+  }
+  void WhenSpace(absl::AnyInvocable<void()> ready) override {
+    const std::lock_guard lock(mutex_);
+    space_waiters_.push_back(std::move(ready));
   }
   void Acknowledged(const EpochId&, Queue, uint64_t, int64_t) override {}
   void LinkUp(Queue, bool) override {}
@@ -134,14 +154,23 @@ class FakeJournal final : public Journal {
   Figures figures() const override { return {}; }
 
  private:
-  size_t Complete(const absl::Status& status) {
-    std::deque<Completion> waiters;
+  struct Waiter {
+    Queue queue;
+    uint64_t number;
+    Completion done;
+  };
+
+  size_t Complete(const absl::Status& status, std::optional<Queue> queue) {
+    std::deque<Waiter> taken, kept;
     {
       const std::lock_guard lock(mutex_);
-      waiters.swap(waiters_);
+      for (Waiter& waiter : waiters_) {
+        (!queue || waiter.queue == *queue ? taken : kept).push_back(std::move(waiter));
+      }
+      waiters_ = std::move(kept);
     }
-    for (Completion& done : waiters) done(status);
-    return waiters.size();
+    for (Waiter& waiter : taken) waiter.done(status);
+    return taken.size();
   }
 
   Epoch epoch_;
@@ -155,7 +184,8 @@ class FakeJournal final : public Journal {
   size_t space_waits_ = 0;
   std::array<uint64_t, kQueueCount> last_{};
   std::vector<Item> items_;
-  std::deque<Completion> waiters_;
+  std::deque<Waiter> waiters_;
+  std::vector<absl::AnyInvocable<void()>> space_waiters_;
 };
 
 }  // namespace sluice::journal

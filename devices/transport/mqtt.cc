@@ -276,7 +276,9 @@ class PahoClient final : public MqttClient {
       const absl::StatusOr<Outcome> connected = Connect(version);
       trouble = connected.status();
       if (connected.ok() && connected->ok) {
-        if (!subscribed || !connected->session_present) trouble = Subscribe(version, connected->session_present);
+        // A new session has no subscription, and is kept without one if the connection is lost before ours arrives.
+        if (!connected->session_present) subscribed = false;
+        if (!subscribed) trouble = Subscribe(version, connected->session_present);
         if (trouble.ok()) {
           subscribed = true;
           proven_version_ = version;

@@ -65,11 +65,10 @@ TEST(MqttOptionsTest, WhatCanNeverWorkIsNamed) {
   EXPECT_THAT(std::string(CheckMqttOptions(options).message()), HasSubstr("only allowed with mqtts"));
 }
 
-// A broker of the year 2015: knows 3.1.1 and nothing newer, takes a subscription and sends one message.
-class OldBroker {
+// Listens on loopback and serves one connection after the other, packet by packet.
+class FakeBroker {
  public:
-  enum class Refusal { kReturnCode, kSilence };
-  explicit OldBroker(Refusal refusal) : refusal_(refusal), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  FakeBroker() : listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -78,19 +77,31 @@ class OldBroker {
     EXPECT_EQ(listen(listener_.get(), 8), 0);
     getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
+  }
+  uint16_t port() const { return port_; }
+
+ protected:
+  // `type` as in MQTT 2.1.2. False: close the connection.
+  virtual bool OnPacket(int fd, int type, const std::string& packet) = 0;
+  static void Send(int fd, std::string_view bytes) { (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
+
+  // For the derived class's constructor and destructor.
+  void Serve() {
     thread_ = std::thread([this] {
       for (;;) {
         const UniqueFd fd(accept(listener_.get(), nullptr, nullptr));
         if (!fd) return;
-        Serve(fd.get());
+        for (std::string packet = Packet(fd.get()); !packet.empty(); packet = Packet(fd.get())) {
+          if (!OnPacket(fd.get(), static_cast<unsigned char>(packet[0]) >> 4, packet)) break;
+        }
       }
     });
   }
-  ~OldBroker() {
+  void Close() {
     shutdown(listener_.get(), SHUT_RDWR);
     thread_.join();
   }
-  uint16_t port() const { return port_; }
+  ~FakeBroker() = default;
 
  private:
   // One packet: its first byte and its body; empty at the end. Remaining length below 128 only (2.2.3).
@@ -102,34 +113,76 @@ class OldBroker {
     if (!body.empty() && recv(fd, body.data(), body.size(), MSG_WAITALL) != static_cast<ssize_t>(body.size())) return "";
     return packet + body;
   }
-  static void Send(int fd, std::string_view bytes) { (void)!send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL); }
 
-  void Serve(int fd) {
-    for (std::string packet = Packet(fd); !packet.empty(); packet = Packet(fd)) {
-      switch (static_cast<unsigned char>(packet[0]) >> 4) {
-        case 1:   // CONNECT: byte 7 of the variable header is the level (3.1.2.2)
-          if (packet[7] != 4) {
-            if (refusal_ == Refusal::kReturnCode) Send(fd, std::string_view("\x20\x02\x00\x01", 4));
-            return;
-          }
-          Send(fd, std::string_view("\x20\x02\x00\x00", 4));
-          break;
-        case 8:   // SUBSCRIBE → SUBACK with QoS 1, then a PUBLISH at QoS 1
-          Send(fd, std::string_view("\x90\x03", 2));
-          Send(fd, packet.substr(1, 2) + '\x01');
-          Send(fd, std::string_view("\x32\x09\x00\x03" "a/b" "\x00\x07" "hi", 11));
-          break;
-        case 12: Send(fd, std::string_view("\xd0\x00", 2)); break;
-        case 14: return;
-        default: break;
-      }
+  const UniqueFd listener_;
+  uint16_t port_ = 0;
+  std::thread thread_;
+};
+
+// A broker of the year 2015: knows 3.1.1 and nothing newer, takes a subscription and sends one message.
+class OldBroker final : public FakeBroker {
+ public:
+  enum class Refusal { kReturnCode, kSilence };
+  explicit OldBroker(Refusal refusal) : refusal_(refusal) { Serve(); }
+  ~OldBroker() { Close(); }
+
+ private:
+  bool OnPacket(int fd, int type, const std::string& packet) override {
+    switch (type) {
+      case 1:   // CONNECT: byte 7 of the variable header is the level (3.1.2.2)
+        if (packet[7] != 4) {
+          if (refusal_ == Refusal::kReturnCode) Send(fd, std::string_view("\x20\x02\x00\x01", 4));
+          return false;
+        }
+        Send(fd, std::string_view("\x20\x02\x00\x00", 4));
+        return true;
+      case 8:   // SUBSCRIBE → SUBACK with QoS 1, then a PUBLISH at QoS 1
+        Send(fd, std::string_view("\x90\x03", 2));
+        Send(fd, packet.substr(1, 2) + '\x01');
+        Send(fd, std::string_view("\x32\x09\x00\x03" "a/b" "\x00\x07" "hi", 11));
+        return true;
+      case 12: Send(fd, std::string_view("\xd0\x00", 2)); return true;
+      default: return type != 14;
     }
   }
 
   const Refusal refusal_;
-  const UniqueFd listener_;
-  uint16_t port_ = 0;
-  std::thread thread_;
+};
+
+// Speaks 3.1.1. The first connection is subscribed and lost; then the session is forgotten, and the second connection is
+// lost before its subscription arrived: the session that it began is there for the third, without a subscription.
+class ForgetfulBroker final : public FakeBroker {
+ public:
+  ForgetfulBroker() { Serve(); }
+  ~ForgetfulBroker() { Close(); }
+  bool AwaitSubscribed() {
+    std::unique_lock lock(mu_);
+    return changed_.wait_for(lock, std::chrono::seconds(10), [this] { return subscribed_; });
+  }
+
+ private:
+  bool OnPacket(int fd, int type, const std::string& packet) override {
+    if (type == 1) {
+      ++connection_;
+      Send(fd, std::string_view(connection_ < 3 ? "\x20\x02\x00\x00" : "\x20\x02\x01\x00", 4));
+      return true;
+    }
+    if (type == 12) Send(fd, std::string_view("\xd0\x00", 2));
+    if (type != 8) return type != 14;
+    if (connection_ == 2) return false;
+    Send(fd, std::string_view("\x90\x03", 2));
+    Send(fd, packet.substr(1, 2) + '\x01');
+    if (connection_ == 1) return false;
+    const std::lock_guard lock(mu_);
+    subscribed_ = true;
+    changed_.notify_all();
+    return true;
+  }
+
+  int connection_ = 0;   // the server thread's
+  std::mutex mu_;
+  std::condition_variable changed_;
+  bool subscribed_ = false;
 };
 
 class FallBackTest : public ::testing::TestWithParam<OldBroker::Refusal> {};
@@ -161,6 +214,20 @@ TEST_P(FallBackTest, ABrokerThatRefusesMqtt5IsSpokenToIn311) {
   }
   EXPECT_EQ(client->status().version, 4);
   EXPECT_THAT(client->status().detail, HasSubstr("MQTT 3.1.1"));
+  client->Stop();
+}
+
+TEST(MqttClientTest, SubscribesInASessionThatBeganWithoutASubscription) {
+  ForgetfulBroker broker;
+  MqttOptions options = Options("mqtt://127.0.0.1:" + std::to_string(broker.port()));
+  options.version = MqttVersion::k311;
+  options.filters = {"a/+"};
+  options.backoff = {.base_ms = 20, .factor = 2, .cap_ms = 100};
+  auto client = MakeMqttClient(options, {.on_message = [](const MqttMessage&) { return MqttTaken::kTaken; },
+                                         .on_connected = {},
+                                         .on_published = {}});
+  ASSERT_TRUE(client->Start().ok());
+  EXPECT_TRUE(broker.AwaitSubscribed()) << "connected and deaf: " << client->status().detail;
   client->Stop();
 }
 

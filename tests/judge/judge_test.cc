@@ -38,6 +38,10 @@ class JudgeTest : public testing::Test {
   void Resend(const std::string& device, int boot, int seq) {
     Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000001\t17\n");
   }
+  // The broker told that the newest sending reached nobody.
+  void Unheard(const std::string& device, int boot, int seq) {
+    Ledger("N\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\n");
+  }
   void Receipt(const std::string& device, int boot, const std::string& ranges) {
     Ledger("R\t" + device + "\t" + std::to_string(boot) + "\t" + ranges + "\n");
   }
@@ -233,6 +237,111 @@ TEST_F(JudgeTest, WhatWasSentAgainWithoutAHoleIsNoExcuse) {
   Resend("vm-1", 7, 2);           // impatient: no receipt at all yet
   Receipt("vm-1", 7, "1-5");
   for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, ARepetitionThatWasLostTooDoesNotEndTheExcuse) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,4-5");      // the gateway lacks 2
+  Resend("vm-1", 7, 2);
+  Resend("vm-1", 7, 7);
+  Receipt("vm-1", 7, "1-1,4-5,7-7");  // it has what was sent after the repetition, and still lacks 2
+  Resend("vm-1", 7, 8);
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2,4-5,7-8");
+  for (int seq : {1, 4, 5, 7, 8, 2}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.late, 2u);
+}
+
+TEST_F(JudgeTest, AReceiptProvesNothingOfWhatWasSentAfterAllThatItNames) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,4-4");
+  Resend("vm-1", 7, 2);
+  Resend("vm-1", 7, 7);
+  Receipt("vm-1", 7, "1-1,4-5");      // 5 left before the repetition, which may have arrived
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2,4-5,7-7");
+  for (int seq : {1, 4, 5, 7, 2}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, AHoleMayBeToldAfterTheRepetitionHasLeft) {
+  Send("vm-1", 7, 5);
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-1,4-4");
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.late, 2u);
+}
+
+TEST_F(JudgeTest, AHoleInAnotherQueueIsNoProof) {
+  Send("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-1,3-3");      // telemetry
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-5");
+  for (int seq : {1, 4, 5, 2, 3}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, ASendingThatReachedNobodyDidNotArrive) {
+  Send("vm-1", 7, 2);
+  Unheard("vm-1", 7, 2);              // no session at the broker
+  Resend("vm-1", 7, 4);
+  Resend("vm-1", 7, 5);
+  Resend("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2,4-5");      // the first that was heard names them all
+  for (int seq : {1, 4, 5, 2}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.late, 2u);
+}
+
+TEST_F(JudgeTest, WhatWasSentAfterTheRepetitionThatArrivedMustFollowIt) {
+  Send("vm-1", 7, 2);
+  Unheard("vm-1", 7, 2);
+  Resend("vm-1", 7, 4);
+  Resend("vm-1", 7, 2);
+  Resend("vm-1", 7, 5);
+  Receipt("vm-1", 7, "1-2,4-5");
+  for (int seq : {1, 4, 5, 2}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, OnlyTheNewestSendingReachedNobody) {
+  Send("vm-1", 7, 2);
+  Resend("vm-1", 7, 4);
+  Resend("vm-1", 7, 5);
+  Resend("vm-1", 7, 2);
+  Unheard("vm-1", 7, 2);
+  Receipt("vm-1", 7, "1-2,4-5");
+  for (int seq : {1, 4, 5, 2}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u) << "the first sending of 2 may have arrived";
+}
+
+TEST_F(JudgeTest, TheHigherOneIsHeldToItsOwnArrivalToo) {
+  Send("vm-1", 7, 2);
+  Unheard("vm-1", 7, 2);
+  Resend("vm-1", 7, 4);
+  Unheard("vm-1", 7, 4);
+  Resend("vm-1", 7, 2);
+  Resend("vm-1", 7, 4);
+  Receipt("vm-1", 7, "1-2,4-4");
+  for (int seq : {1, 4, 2}) Both("vm-1", 7, seq);
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, AReceiptSaysNothingOfAnotherBoot) {
+  Send("vm-1", 7, 2);
+  Send("vm-1", 8, 1);
+  Receipt("vm-1", 8, "1-1");
+  Receipt("vm-1", 7, "1-2");
+  Effect("vm-1", 7, 1);
+  Effect("vm-1", 8, 1);
+  Effect("vm-1", 7, 2);
   EXPECT_EQ(Judge().order_breaks_store, 1u);
 }
 

@@ -70,6 +70,8 @@ bool ReadLedger(const std::string& path, Tally& tally, std::string& error) {
       tally.Sent(device, boot, seq, KindOf(column.at[4]));
     } else if (what == "P") {
       tally.Puback(device, boot, seq);
+    } else if (what == "N") {
+      tally.Unheard(device, boot, seq);
     } else if (what == "X") {
       tally.Refused(device, boot, seq);
     } else {

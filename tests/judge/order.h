@@ -1,6 +1,17 @@
-// Order per device within a queue: a lower (boot, seq) after a higher one is a break, unless the source's own ledger shows
-// that it was late already when the gateway took it: a receipt named the higher one before any receipt named the lower, or
-// receipts had shown that the gateway lacked the lower one, and the higher was sent before the lower was sent again.
+// Order per device within a queue. The promise speaks of what the gateway took: what it took first takes effect first. The
+// judge sees only both ends, so it asks the source's ledger with which sending each number can have arrived (Boot::Arrival).
+//
+// A lower (boot, seq) after a higher one is *late*, and no fault, where the ledger proves that the lower arrived after the
+// higher: each sending of it before the one that the higher arrived with was lost on the way. There are two proofs of a loss:
+//   - the broker's PUBACK said that this sending reached nobody (the gateway had no session there);
+//   - a receipt of the boot names a number of the same queue that was sent later, and not this one. The way is first in,
+//     first out, and what was taken first in a queue is safe first: what a receipt passes over had not been taken.
+// Everything else is a *break*: without a proof the first sending counts, whatever was sent again, lost connections and
+// killed programs or not. A receipt proves nothing for another boot or queue, nor for what was sent after all that it names.
+//
+// One loss leaves no trace in a ledger: the broker had answered for the sending and was killed, and so was the gateway that
+// it had handed it to, before its write. Devices that ask before they send on (devices/sim/README.md) have sent nothing
+// higher by the time they repeat it; of a hasty device's break it cannot be told whose it is.
 #pragma once
 
 #include <algorithm>
@@ -42,44 +53,37 @@ class OrderCheck {
       return std::tie(a.device, a.queue, a.position) < std::tie(b.device, b.queue, b.position);
     });
     Result result;
-    Skyline by_receipt;
-    Skyline by_sending;
+    Skyline arrivals;
     for (size_t i = 0; i < sightings.size(); ++i) {
       const Sighting& one = sightings[i];
       if (!devices_[one.device].in_ledger) continue;
-      if (i == 0 || sightings[i - 1].device != one.device || sightings[i - 1].queue != one.queue) {
-        by_receipt.clear();
-        by_sending.clear();
-      }
+      if (i == 0 || sightings[i - 1].device != one.device || sightings[i - 1].queue != one.queue) arrivals.clear();
       const Key key{one.boot, one.seq};
-      const Record& record = *devices_[one.device].boots.at(one.boot).Find(one.seq);
-      if (const auto higher = by_receipt.upper_bound(key); higher != by_receipt.end()) {
-        const bool named_later = higher->second >= record.named_at;
-        const bool sent_later = record.again_at == kNever || by_sending.upper_bound(key)->second >= record.again_at;
-        if (named_later && sent_later) {
+      const uint32_t arrival = devices_[one.device].boots.at(one.boot).Arrival(one.seq);
+      if (const auto higher = arrivals.upper_bound(key); higher != arrivals.end()) {
+        if (higher->second > arrival) {
           ++result.breaks;
           on_break(one);
         } else {
           ++result.late;
         }
       }
-      Insert(by_receipt, key, record.named_at);
-      Insert(by_sending, key, record.sent_at);
+      Insert(arrivals, key, arrival);
     }
     return result;
   }
 
  private:
   using Key = std::pair<uint64_t, uint64_t>;  // (boot, seq)
-  // Of what was seen: key → receipt (or sending), only those that no other dominates (both at least as high). Keys ascend,
-  // receipts descend, so the first above a key has the latest receipt of all above it.
+  // Of what was seen: key → arrival, only those that no other dominates (both at least as high). Keys ascend, arrivals
+  // descend, so the first above a key arrived last of all above it.
   using Skyline = std::map<Key, uint32_t>;
 
-  static void Insert(Skyline& skyline, const Key& key, uint32_t named_at) {
+  static void Insert(Skyline& skyline, const Key& key, uint32_t arrival) {
     auto at = skyline.lower_bound(key);
-    if (at != skyline.end() && at->second >= named_at) return;
-    while (at != skyline.begin() && std::prev(at)->second <= named_at) at = skyline.erase(std::prev(at));
-    skyline.insert_or_assign(key, named_at);
+    if (at != skyline.end() && at->second >= arrival) return;
+    while (at != skyline.begin() && std::prev(at)->second <= arrival) at = skyline.erase(std::prev(at));
+    skyline.insert_or_assign(key, arrival);
   }
 
   const std::vector<Device>& devices_;

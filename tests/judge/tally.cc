@@ -1,7 +1,6 @@
 #include "tests/judge/tally.h"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 
 #include "tests/judge/order.h"
@@ -9,18 +8,12 @@
 namespace sluice::judge {
 namespace {
 
-constexpr std::array<std::string_view, 11> kKinds = {"unknown", "status",      "telemetry",    "alarm", "sale", "refill",
-                                                     "stock-count", "price-change", "punch", "break", "command-result"};
-constexpr std::array<std::string_view, 5> kQueues = {"unknown", "inventory", "attendance", "shop-urgent", "shop-bulk"};
-
 // What moves stock is told twice: the level, and what the device said.
 bool IsToldWhole(Kind kind, bool level, bool data) {
   const bool stock = kind == Kind::kSale || kind == Kind::kRefill || kind == Kind::kStockCount;
   return !stock || (level && data);
 }
 
-// A number this far beyond the highest so far is kept apart, so that a wild one cannot eat the memory.
-constexpr uint64_t kStride = 1 << 20;
 constexpr uint16_t kNoType = UINT16_MAX;
 
 void Increase(uint8_t& count) {
@@ -28,108 +21,6 @@ void Increase(uint8_t& count) {
 }
 
 }  // namespace
-
-Kind KindOf(std::string_view name) {
-  std::string dashed(name);
-  std::replace(dashed.begin(), dashed.end(), '_', '-');
-  for (size_t i = 1; i < kKinds.size(); ++i) {
-    if (kKinds[i] == dashed) return static_cast<Kind>(i);
-  }
-  return Kind::kUnknown;
-}
-
-std::string_view NameOf(Kind kind) { return kKinds[static_cast<size_t>(kind)]; }
-
-Queue QueueOf(Kind kind) {
-  switch (kind) {
-    case Kind::kSale:
-    case Kind::kRefill:
-    case Kind::kStockCount:
-    case Kind::kPriceChange: return Queue::kInventory;
-    case Kind::kPunch:
-    case Kind::kBreak: return Queue::kAttendance;
-    case Kind::kAlarm:
-    case Kind::kCommandResult: return Queue::kShopUrgent;
-    case Kind::kStatus:
-    case Kind::kTelemetry: return Queue::kShopBulk;
-    case Kind::kUnknown: break;
-  }
-  return Queue::kUnknown;
-}
-
-Queue QueueOf(std::string_view name) {
-  for (size_t i = 1; i < kQueues.size(); ++i) {
-    if (kQueues[i] == name || (name.size() == 1 && name[0] == static_cast<char>('0' + i))) return static_cast<Queue>(i);
-  }
-  return Queue::kUnknown;
-}
-
-std::string_view NameOf(Queue queue) { return kQueues[static_cast<size_t>(queue)]; }
-
-Record& Boot::At(uint64_t seq) {
-  if (seq < dense_.size()) return dense_[seq];
-  if (!sparse_.empty()) {
-    if (const auto found = sparse_.find(seq); found != sparse_.end()) return found->second;
-  }
-  if (seq - dense_.size() > kStride) return sparse_[seq];
-  const size_t before = dense_.size();
-  dense_.resize(std::max<size_t>(seq + 1, before + before / 2));
-  // What was far away may lie inside now.
-  while (!sparse_.empty() && sparse_.begin()->first < dense_.size()) {
-    dense_[sparse_.begin()->first] = sparse_.begin()->second;
-    sparse_.erase(sparse_.begin());
-  }
-  return dense_[seq];
-}
-
-const Record* Boot::Find(uint64_t seq) const {
-  if (seq < dense_.size()) return &dense_[seq];
-  const auto found = sparse_.find(seq);
-  return found == sparse_.end() ? nullptr : &found->second;
-}
-
-uint64_t Boot::NameNew(uint64_t first, uint64_t last, uint32_t receipt) {
-  uint64_t sent = 0;
-  const auto name = [&](uint64_t seq, Record& record) {
-    if (!record.sent) return;
-    ++sent;
-    record.named_at = receipt;
-    uint64_t& highest = highest_named_[static_cast<size_t>(QueueOf(record.kind))];
-    highest = std::max(highest, seq);
-  };
-  for (uint64_t seq = first; seq < dense_.size() && seq <= last; ++seq) name(seq, dense_[seq]);
-  for (auto it = sparse_.lower_bound(first); it != sparse_.end() && it->first <= last; ++it) name(it->first, it->second);
-  return last - first + 1 - sent;
-}
-
-bool Boot::IsNamed(uint64_t seq) const {
-  const auto after = named_.upper_bound(seq);
-  return after != named_.begin() && std::prev(after)->second >= seq;
-}
-
-uint64_t Boot::Name(uint64_t first, uint64_t last, uint32_t receipt) {
-  uint64_t never_sent = 0;
-  uint64_t at = first;
-  uint64_t merged_first = first;
-  uint64_t merged_last = last;
-  auto it = named_.upper_bound(first);
-  if (it != named_.begin() && std::prev(it)->second >= first) --it;
-  while (it != named_.end() && it->first <= last) {
-    if (at < it->first) never_sent += NameNew(at, it->first - 1, receipt);
-    merged_first = std::min(merged_first, it->first);
-    merged_last = std::max(merged_last, it->second);
-    at = it->second + 1;
-    const bool end_of_numbers = it->second == UINT64_MAX;
-    it = named_.erase(it);
-    if (end_of_numbers) {
-      named_[merged_first] = merged_last;
-      return never_sent;
-    }
-  }
-  if (at <= last) never_sent += NameNew(at, last, receipt);
-  named_[merged_first] = merged_last;
-  return never_sent;
-}
 
 uint32_t Tally::IndexOf(std::string_view device) {
   if (const auto found = index_.find(device); found != index_.end()) return found->second;
@@ -142,31 +33,20 @@ uint32_t Tally::IndexOf(std::string_view device) {
 void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind) {
   Device& source = DeviceAt(device);
   source.in_ledger = true;
-  Boot& numbers = source.boots[boot];
-  Record& record = numbers.At(seq);
-  const uint32_t sending = source.sendings++;
-  if (!record.sent) {
-    record.sent = true;
-    record.kind = kind;
-    record.sent_at = sending;
-  } else if (record.again_at == kNever && numbers.HighestNamed(QueueOf(kind)) > seq && !numbers.IsNamed(seq)) {
-    record.again_at = sending;
-  }
+  source.boots[boot].Sent(seq, kind, source.sendings++);
 }
 
 void Tally::Puback(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).puback = true; }
 
+void Tally::Unheard(std::string_view device, uint64_t boot, uint64_t seq) { DeviceAt(device).boots[boot].Unheard(seq); }
+
 void Tally::Receipt(std::string_view device, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
   Device& source = DeviceAt(device);
-  const uint32_t receipt = source.receipts++;
-  Boot& numbers = source.boots[boot];
-  for (const auto& [first, last] : ranges) {
-    const uint64_t never_sent = numbers.Name(first, last, receipt);
-    if (never_sent == 0) continue;
-    notes.named_unsent += never_sent;
-    notes.faults.push_back("receipt for " + source.name + " boot " + std::to_string(boot) + " names " +
-                           std::to_string(never_sent) + " numbers that were never sent");
-  }
+  const uint64_t never_sent = source.boots[boot].Receipt(ranges);
+  if (never_sent == 0) return;
+  notes.named_unsent += never_sent;
+  notes.faults.push_back("a receipt for " + source.name + " boot " + std::to_string(boot) + " names " +
+                         std::to_string(never_sent) + " numbers that were never sent");
 }
 
 void Tally::Refused(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).refused = true; }
@@ -285,7 +165,7 @@ Verdict Tally::Judge(size_t show) const {
           v.duplicates_store += record.effects - 1U;
           fault("more than one effect: " + Label(device, boot, seq));
         }
-        if (record.named_at == kNever) {
+        if (!record.named) {
           if (record.sent && !record.refused && record.effects == 0) {
             ++(record.puback ? v.lost_in_broker : v.open);
           }

@@ -4,73 +4,22 @@
 // ARCHITECTURE.md. It matches by (device, boot, seq), never by event_id.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "tests/judge/boot.h"
+#include "tests/judge/kind.h"
+
 namespace sluice::judge {
-
-enum class Kind : uint8_t {
-  kUnknown, kStatus, kTelemetry, kAlarm, kSale, kRefill, kStockCount, kPriceChange, kPunch, kBreak, kCommandResult,
-};
-enum class Queue : uint8_t { kUnknown, kInventory, kAttendance, kShopUrgent, kShopBulk };
-
-Kind KindOf(std::string_view name);  // "stock-count" or "stock_count"
-std::string_view NameOf(Kind kind);
-Queue QueueOf(Kind kind);            // the judge's own table
-Queue QueueOf(std::string_view name);
-std::string_view NameOf(Queue queue);
-
-// Never named by a receipt.
-inline constexpr uint32_t kNever = UINT32_MAX;
-
-struct Record {
-  uint32_t named_at = kNever;  // which of the device's receipts named it first
-  uint32_t sent_at = 0;        // which of the device's sendings was its first …
-  uint32_t again_at = kNever;  // … and which repeated it first after a receipt had shown that the gateway lacked it
-  Kind kind = Kind::kUnknown;
-  bool sent = false;
-  bool puback = false;
-  bool refused = false;
-  uint8_t effects = 0;         // saturating
-};
-
-// One boot of one device. Numbers are dense from 1, but nothing here trusts that.
-class Boot {
- public:
-  Record& At(uint64_t seq);
-  const Record* Find(uint64_t seq) const;
-  bool IsNamed(uint64_t seq) const;
-  // The highest number of the queue that a receipt has named.
-  uint64_t HighestNamed(Queue queue) const { return highest_named_[static_cast<size_t>(queue)]; }
-  // A receipt names [first, last]; only numbers not named before change. Returns how many of them were never sent.
-  uint64_t Name(uint64_t first, uint64_t last, uint32_t receipt);
-
-  template <typename F>
-  void ForEach(F&& f) const {
-    for (uint64_t seq = 0; seq < dense_.size(); ++seq) f(seq, dense_[seq]);
-    for (const auto& [seq, record] : sparse_) f(seq, record);
-  }
-
- private:
-  uint64_t NameNew(uint64_t first, uint64_t last, uint32_t receipt);
-
-  std::vector<Record> dense_;
-  std::map<uint64_t, Record> sparse_;     // far beyond dense_
-  std::map<uint64_t, uint64_t> named_;    // first → last, disjoint, not adjacent
-  std::array<uint64_t, 5> highest_named_{};
-};
 
 struct Device {
   std::string name;
   bool in_ledger = false;
-  uint32_t receipts = 0;
   uint32_t sendings = 0;
   std::map<uint64_t, Boot> boots;
 };
@@ -115,6 +64,7 @@ class Tally {
   void SourceDevice(std::string_view device) { DeviceAt(device).in_ledger = true; }
   void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind);
   void Puback(std::string_view device, uint64_t boot, uint64_t seq);
+  void Unheard(std::string_view device, uint64_t boot, uint64_t seq);
   void Receipt(std::string_view device, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
   void Refused(std::string_view device, uint64_t boot, uint64_t seq);
   // Of the stores and the bus.

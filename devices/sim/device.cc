@@ -9,6 +9,7 @@ namespace sluice::sim {
 namespace {
 
 constexpr int64_t kLongestPatienceUs = 60'000'000;
+constexpr int64_t kAskAgainUs = 100'000;
 constexpr std::string_view kPad =
     "----------------------------------------------------------------------------------------------------------------"
     "----------------------------------------------------------------------------------------------------------------";
@@ -55,6 +56,10 @@ void Device::Produce(Wish wish) {
 
 size_t Device::Pump(size_t limit) {
   if (!up_ || !link_->CanSend() || open_.Next() == nullptr) return 0;
+  if (audience_ != Audience::kThere) {
+    if (audience_ == Audience::kAsked || shared_.clock.MonotonicUs() < ask_at_us_) return 0;
+    limit = std::min<size_t>(limit, 1);
+  }
   size_t count = 0;
   link_->BeginBurst();
   while (count < limit) {
@@ -70,6 +75,7 @@ size_t Device::Pump(size_t limit) {
     if (event->sent) ++shared_.counters.resent;
     shared_.counters.bytes += event->body.size();
     open_.Sent();
+    if (audience_ == Audience::kUnknown) audience_ = Audience::kAsked;
     ++count;
   }
   link_->EndBurst();
@@ -93,6 +99,10 @@ void Device::OnUp() {
   up_ = true;
   say_online_ = true;
   open_.GoBack();
+  // A serial line has no broker that would tell; without receipts the broker's word is all that counts.
+  const bool asks = options_.receipts && !options_.serial && !options_.hasty;
+  audience_ = asks ? Audience::kUnknown : Audience::kThere;
+  ask_at_us_ = 0;
 }
 
 void Device::OnDown(std::string_view reason) {
@@ -104,10 +114,26 @@ void Device::OnDown(std::string_view reason) {
 void Device::OnPuback(uint64_t boot, uint64_t seq) {
   ++shared_.counters.puback;
   shared_.ledger.Puback(name_, boot, seq);
+  if (audience_ == Audience::kAsked) audience_ = Audience::kThere;
   if (!options_.receipts && open_.CloseOne(boot, seq)) Progress();
 }
 
+void Device::OnUnheard(uint64_t boot, uint64_t seq) {
+  ++shared_.counters.puback;
+  ++shared_.counters.unheard;
+  shared_.ledger.Unheard(name_, boot, seq);
+  if (!options_.receipts) {
+    if (open_.CloseOne(boot, seq)) Progress();
+  } else if (!options_.hasty) {
+    audience_ = Audience::kUnknown;
+    ask_at_us_ = shared_.clock.MonotonicUs() + kAskAgainUs;
+    open_.GoBack();
+  }
+}
+
 void Device::OnBrokerRefusal(uint64_t, uint64_t, int reason_code) {
+  // No answer to the question, and asking with the same event again would hold up all others.
+  if (audience_ == Audience::kAsked) audience_ = Audience::kThere;
   ++shared_.counters.broker_refused;
   shared_.counters.last_failure = StrCat(name_, ": the broker refused an event, reason code ", reason_code);
 }

@@ -1,4 +1,8 @@
 // One simulated device: makes events, keeps them until the receipt, sends them again when it must.
+//
+// On a broker it begins each connection with one event alone, its lowest open one, and goes on when that reached somebody.
+// Where the gateway has no session, the broker says so (MQTT 5: "no matching subscribers") and drops what it gets: a device
+// that sent on would lose its low numbers and see the higher ones taken.
 #pragma once
 
 #include <memory>
@@ -19,6 +23,7 @@ struct Counters {
   uint64_t sent = 0;            // publishes and lines, resending included
   uint64_t resent = 0;
   uint64_t puback = 0;          // of the broker, once per sending
+  uint64_t unheard = 0;         // of these: nobody was subscribed
   uint64_t broker_refused = 0;  // PUBACK with a failure code
   uint64_t receipted = 0;
   uint64_t refused = 0;         // by a receipt
@@ -38,6 +43,7 @@ struct DeviceOptions {
   int64_t resend_after_us = 5'000'000;
   bool receipts = true;          // false: an event is done with the broker's PUBACK
   bool serial = false;           // the body names device and kind
+  bool hasty = false;            // sends on though the broker says that nobody is there to hear it
 };
 
 // What all devices of the process share.
@@ -72,10 +78,14 @@ class Device final : public LinkListener {
   void OnUp() override;
   void OnDown(std::string_view reason) override;
   void OnPuback(uint64_t boot, uint64_t seq) override;
+  void OnUnheard(uint64_t boot, uint64_t seq) override;
   void OnBrokerRefusal(uint64_t boot, uint64_t seq, int reason_code) override;
   void OnReceipt(const absl::StatusOr<Receipt>& receipt) override;
 
  private:
+  // Does what this connection leads to listen?
+  enum class Audience : uint8_t { kUnknown, kAsked, kThere };
+
   void Progress();
 
   const std::string name_;
@@ -88,6 +98,8 @@ class Device final : public LinkListener {
   bool up_ = false;
   bool say_online_ = false;
   int64_t waiting_since_us_ = 0;  // for the receipt that is due next
+  Audience audience_ = Audience::kThere;
+  int64_t ask_at_us_ = 0;         // not before
   int64_t patience_us_ = 0;       // doubles with each going back that brings nothing, up to a minute
   std::string members_;
 };

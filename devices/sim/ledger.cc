@@ -39,6 +39,10 @@ void Ledger::Puback(std::string_view device, uint64_t boot, uint64_t seq) {
   if (fd_) Append(buffer_, "P\t", device, "\t", boot, "\t", seq, "\n");
 }
 
+void Ledger::Unheard(std::string_view device, uint64_t boot, uint64_t seq) {
+  if (fd_) Append(buffer_, "N\t", device, "\t", boot, "\t", seq, "\n");
+}
+
 void Ledger::Received(std::string_view device, const Receipt& receipt) {
   if (!fd_ || receipt.ranges.empty()) return;
   Append(buffer_, "R\t", device, "\t", receipt.boot, "\t");

@@ -23,6 +23,7 @@ class Ledger {
   void Device(std::string_view device, std::string_view transport, std::string_view family);
   void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, int64_t unix_us);
   void Puback(std::string_view device, uint64_t boot, uint64_t seq);
+  void Unheard(std::string_view device, uint64_t boot, uint64_t seq);
   void Received(std::string_view device, const Receipt& receipt);
   void Refused(std::string_view device, uint64_t boot, uint64_t seq, std::string_view reason);
 

@@ -17,6 +17,8 @@ class LinkListener {
   virtual void OnUp() = 0;  // may send; what was sent before may be lost
   virtual void OnDown(std::string_view reason) = 0;
   virtual void OnPuback(uint64_t boot, uint64_t seq) = 0;
+  // The broker took the newest sending of it and had nobody to give it to.
+  virtual void OnUnheard(uint64_t boot, uint64_t seq) = 0;
   virtual void OnBrokerRefusal(uint64_t boot, uint64_t seq, int reason_code) = 0;
   virtual void OnReceipt(const absl::StatusOr<Receipt>& receipt) = 0;
 };

@@ -33,7 +33,8 @@ void PrintSummary(const sluice::sim::Fleet& fleet, uint64_t boot) {
   const sluice::sim::Counters& c = fleet.counters();
   const double seconds = static_cast<double>(std::max<int64_t>(c.last_answer_us - c.first_sent_us, 0)) * 1e-6;
   std::cout << "{\"devices\":" << fleet.devices() << ",\"boot\":" << boot << ",\"produced\":" << c.produced
-            << ",\"sent\":" << c.sent << ",\"puback\":" << c.puback << ",\"receipted\":" << c.receipted
+            << ",\"sent\":" << c.sent << ",\"puback\":" << c.puback << ",\"unheard\":" << c.unheard
+            << ",\"receipted\":" << c.receipted
             << ",\"refused\":" << c.refused << ",\"resent\":" << c.resent << ",\"open\":" << fleet.OpenCount()
             << ",\"broker_refused\":" << c.broker_refused << ",\"receipts\":" << c.receipts
             << ",\"bad_receipts\":" << c.bad_receipts << ",\"disconnects\":" << c.disconnects

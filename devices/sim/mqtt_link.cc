@@ -137,6 +137,11 @@ void MqttLink::EndBurst() {
   if (client_ != nullptr) Check(MOSQ_ERR_SUCCESS);
 }
 
+bool MqttLink::IsInFlight(uint64_t boot, uint64_t seq) const {
+  return std::any_of(in_flight_.begin(), in_flight_.end(),
+                     [=](const InFlight& one) { return one.boot == boot && one.seq == seq; });
+}
+
 bool MqttLink::CanSend() const {
   return up_ && in_flight_.size() < receive_maximum_ && !mosquitto_want_write(client_);
 }
@@ -224,6 +229,8 @@ void MqttLink::OnPublish(mosquitto*, void* self, int mid, int code, const mqtt5_
   link.in_flight_.erase(found);
   if (code >= 0x80) {
     link.listener_.OnBrokerRefusal(one.boot, one.seq, code);
+  } else if (code == MQTT_RC_NO_MATCHING_SUBSCRIBERS && !link.IsInFlight(one.boot, one.seq)) {
+    link.listener_.OnUnheard(one.boot, one.seq);
   } else {
     link.listener_.OnPuback(one.boot, one.seq);
   }

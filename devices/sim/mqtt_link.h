@@ -61,6 +61,7 @@ class MqttLink final : public Link {
   void Watch();
   void Cork(bool on);
   void Up();
+  bool IsInFlight(uint64_t boot, uint64_t seq) const;
 
   const std::string device_;
   const std::string topic_prefix_;

@@ -109,6 +109,7 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       ->check(CLI::NonNegativeNumber)->capture_default_str();
   promise->add_option("--resend-after", resend_after_ms, "Milliseconds without a receipt before sending again")
       ->check(CLI::PositiveNumber)->capture_default_str();
+  promise->add_flag("--hasty", options.device.hasty, "Send on though the broker says that nobody is there to hear it");
   promise->add_flag("--no-receipts", no_receipts, "Be content with the broker's PUBACK");
 
   app.add_flag("--progress", options.progress, "A live line on standard error");

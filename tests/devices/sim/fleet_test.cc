@@ -95,6 +95,7 @@ class FakeGateway {
     std::vector<uint64_t> arrivals;  // heard, in order, resends too
     std::set<uint64_t> taken;
     std::map<uint64_t, int> times;
+    std::map<uint64_t, std::string> kinds;
     bool offline = false;
   };
   bool AllOffline() {
@@ -121,6 +122,7 @@ class FakeGateway {
     }
     const uint64_t seq = body.at("seq");
     const int time = ++seen.times[seq];
+    seen.kinds[seq] = topic.substr(topic.rfind('/') + 1);
     if (deaf && deaf(device, seq, time)) return;
     seen.arrivals.push_back(seq);
     nlohmann::json receipt = {{"boot", body.at("boot")}, {"ranges", nlohmann::json::array()}};
@@ -167,6 +169,32 @@ class FleetTest : public testing::Test {
     open_ = fleet.OpenCount();
   }
 
+  // Until the ledger has that many sendings that reached nobody.
+  void AwaitUnheard(int count) {
+    for (int seen = 0; seen < count;) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      seen = 0;
+      std::ifstream ledger(options_.ledger);
+      for (std::string line; std::getline(ledger, line);) seen += line.starts_with("N\t");
+    }
+  }
+  // As if the cloud had applied each event when the gateway first heard it.
+  judge::Verdict JudgeArrivals(FakeGateway& gateway) {
+    judge::Tally tally;
+    std::string error;
+    EXPECT_TRUE(judge::ReadLedger(options_.ledger, tally, error)) << error;
+    for (const auto& [device, seen] : gateway.seen()) {
+      int64_t position = 0;
+      std::set<uint64_t> applied;
+      for (const uint64_t seq : seen.arrivals) {
+        if (!applied.insert(seq).second) continue;
+        const judge::Kind kind = judge::KindOf(seen.kinds.at(seq));
+        tally.Effect(device, options_.device.boot, seq, kind, judge::QueueOf(kind), ++position);
+      }
+    }
+    return tally.Judge(10);
+  }
+
   std::string folder_;
   Options options_;
   Counters counters_;
@@ -183,6 +211,7 @@ TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
   gateway.refuse = [](const std::string& device, uint64_t seq) { return device == "vm-0001" && seq == 3; };
   options_.vending = options_.sensors = options_.terminals = 2;
   options_.events = 1200;
+  options_.device.resend_after_us = 1'000'000;  // a loaded machine must not make it impatient
   Run();
   EXPECT_EQ(open_, 0u);
   EXPECT_EQ(counters_.produced, 1200u);
@@ -243,6 +272,52 @@ TEST_F(FleetTest, ABrokerThatDiesAndReturnsCostsNothing) {
     EXPECT_EQ(seen.arrivals.front(), *seen.taken.begin());
     EXPECT_TRUE(std::is_sorted(seen.arrivals.begin(), seen.arrivals.end())) << device;
   }
+}
+
+TEST_F(FleetTest, SendsNothingPastWhatNobodyHeard) {
+  Broker broker(folder_, options_.broker.port);
+  if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
+  options_.vending = options_.sensors = 2;
+  options_.rate = 1000;
+  options_.events = 1000;
+  options_.device.boot = 7;
+  std::thread run([this] { Run(); });
+  AwaitUnheard(8);
+  FakeGateway gateway(options_.broker.port);   // in the middle of it
+  run.join();
+  EXPECT_EQ(open_, 0u);
+  EXPECT_GE(counters_.unheard, 8u);
+  EXPECT_LT(counters_.resent, 100u) << "who knows that nobody listens need not say everything";
+  for (const auto& [device, seen] : gateway.seen()) {
+    ASSERT_FALSE(seen.arrivals.empty());
+    EXPECT_EQ(seen.arrivals.front(), 1u) << device;
+    EXPECT_TRUE(std::is_sorted(seen.arrivals.begin(), seen.arrivals.end())) << device;
+  }
+  const judge::Verdict verdict = JudgeArrivals(gateway);
+  EXPECT_EQ(verdict.accepted, 1000u);
+  EXPECT_EQ(verdict.order_breaks, 0u);
+  EXPECT_EQ(verdict.late, 0u);
+}
+
+TEST_F(FleetTest, AHastyDevicesLostNumbersComeLate) {
+  Broker broker(folder_, options_.broker.port);
+  if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
+  options_.vending = options_.sensors = 2;
+  options_.rate = 1000;
+  options_.events = 1000;
+  options_.device.boot = 7;
+  options_.device.hasty = true;
+  std::thread run([this] { Run(); });
+  AwaitUnheard(100);
+  FakeGateway gateway(options_.broker.port);
+  run.join();
+  EXPECT_EQ(open_, 0u);
+  for (const auto& [device, seen] : gateway.seen()) EXPECT_GT(seen.arrivals.front(), 1u) << device;
+  const judge::Verdict verdict = JudgeArrivals(gateway);
+  EXPECT_EQ(verdict.accepted, 1000u);
+  EXPECT_EQ(verdict.applied, 1000u);
+  EXPECT_EQ(verdict.order_breaks, 0u);
+  EXPECT_GE(verdict.late, 100u - 8u);   // the first of a queue can also come in its order
 }
 
 TEST_F(FleetTest, OpenEventsOutliveTheSimulator) {

@@ -17,6 +17,7 @@
 #include "gateway/daemon/control_view.h"
 #include "gateway/daemon/hardware_id.h"
 #include "gateway/daemon/room_options.h"
+#include "gateway/daemon/warning_rules.h"
 #include "gateway/health/counters.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
@@ -42,25 +43,12 @@ class IntakeSnapshots final : public outbox::Snapshots {
   intake::Intake& intake_;
 };
 
-// A warning is logged once, when it is raised.
-void Warn(health::Warnings& warnings, std::string_view code, std::string_view text) {
-  if (warnings.Raise(code, text)) spdlog::warn("warning={} {}", code, text);
-}
-
-void WarnWhile(bool wrong, health::Warnings& warnings, std::string_view code, std::string_view text) {
-  if (wrong) {
-    Warn(warnings, code, text);
-  } else if (warnings.Clear(code)) {
-    spdlog::info("warning={} is over", code);
-  }
-}
-
 // What the links have to say, into log and warnings.
 class LinkObserver final : public sync::Observer {
  public:
-  explicit LinkObserver(health::Warnings& warnings) : warnings_(warnings) {}
+  explicit LinkObserver(WarningRules& rules) : rules_(rules) {}
   void OnAlarm(Queue queue, sync::Alarm alarm, const std::string& text) override {
-    Warn(warnings_, StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
+    rules_.Happened(StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
   }
   void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) override {
     spdlog::warn("queue={} epoch={} number={} the cloud put an event among its dead letters: {}", QueueName(queue),
@@ -68,12 +56,12 @@ class LinkObserver final : public sync::Observer {
   }
 
  private:
-  health::Warnings& warnings_;
+  WarningRules& rules_;
 };
 
 class DaemonImpl final : public Daemon {
  public:
-  DaemonImpl() = default;
+  explicit DaemonImpl(const Clock& clock) : clock_(clock) {}
   ~DaemonImpl() override { Stop(); }
 
   absl::Status Open(const config::Config& config);
@@ -85,15 +73,15 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenLinks(const config::Config& config);
   absl::Status OpenSources(const config::Config& config, const std::string& gateway);
   void ReportStart();
-  void TickOutbox();
 
   // In the order of construction; destroyed in the reverse.
-  const SystemClock clock_;
+  const Clock& clock_;
   SystemRandom random_;
   PosixFileSystem files_;
   health::Counters counters_;
   health::Warnings warnings_{clock_, counters_};
-  LinkObserver link_observer_{warnings_};
+  WarningRules rules_{warnings_, clock_};
+  LinkObserver link_observer_{rules_};
   std::optional<Sealer> sealer_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<intake::ClockWatch> clock_watch_;
@@ -135,6 +123,7 @@ absl::Status DaemonImpl::Open(const config::Config& config) {
   uplink_->Start();
   for (const auto& driver : drivers_) RETURN_IF_ERROR(WithContext(driver->Start(), driver->Status().name));
   ReportStart();
+  Tick();
   return absl::OkStatus();
 }
 
@@ -182,66 +171,20 @@ absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::st
 
 void DaemonImpl::ReportStart() {
   const journal::Found& found = journal_->found();
-  const outbox::StartReport& report = outbox_->start_report();
+  const outbox::StartReport report = outbox_->start_report();
   spdlog::info("sluiced {} started: epoch {} (ordinal {}), {} pending, {} journal segments read", kVersion,
                journal_->epoch().id.ToHex(), journal_->epoch().ordinal, report.pending, found.segments.size());
-  if (!found.clean_stop) {
-    Warn(warnings_, "unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events "
-                                    "that only a broker acknowledged may be missing");
-  }
-  for (const auto& segment : found.segments) {
-    if (segment.status.ok()) continue;
-    spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
-    Warn(warnings_, "journal_damaged",
-         StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared lost where its numbers are "
-                "known. After a power cut this may be the last event, unsynced and unanswered"));
-  }
-  for (const auto& file : report.set_aside) {
-    Warn(warnings_, "store_set_aside", StrCat("a damaged store was set aside as ", file, "; ", report.salvaged,
-                                              " records were salvaged"));
-  }
-  for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
-  if (report.journal_missing) {
-    Warn(warnings_, "journal_missing", "no journal segment of the last run was found, or it was emptied: events that were not "
-                                       "in the outbox yet may be lost");
-  }
-  if (report.foreign > 0) {
-    Warn(warnings_, "foreign_epochs", StrCat("the state folder holds what another gateway accepted, in ", report.foreign,
-                                             " epochs and queues: it is kept and not sent"));
-  }
-}
-
-void DaemonImpl::TickOutbox() {
-  std::map<std::string, int64_t> outbox = outbox_->counters();
-  WarnWhile(outbox["writes_failing"] > 0, warnings_, "outbox_not_written",
-            "the outbox cannot be written (the disk is full or fails): what the cloud does not take stays in the journal; make "
-            "room or check the disk");
-  // The steps at which somebody should know. They do not change with the figure, so that the log stays quiet.
-  const int64_t used = outbox["used_percent"];
-  WarnWhile(used >= 70 && used < 85, warnings_, "outbox_70_percent", "the outbox has used 70 % of its quota");
-  WarnWhile(used >= 85 && used < 95, warnings_, "outbox_85_percent", "the outbox has used 85 % of its quota");
-  WarnWhile(used >= 95, warnings_, "outbox_95_percent",
-            "the outbox has used 95 % of its quota: soon only sales, punches and alarms are kept");
-  WarnWhile(outbox["dropped_bulk"] > 0, warnings_, "bulk_dropped",
-            "status and telemetry were dropped, the oldest first, because the outbox has reached its quota; the cloud is told "
-            "which (gaps in sluicectl queues)");
-  WarnWhile(outbox["critical_waits_for_room"] > 0 && used >= 95, warnings_, "critical_waits_for_room",
-            "the outbox has no room for sales, punches and alarms: what has no receipt stays with the devices");
-  WarnWhile(outbox["gaps_declared"] > 0, warnings_, "events_lost",
-            "events that journal and outbox held cannot be read any more and were declared lost (gaps in sluicectl queues)");
+  rules_.OnStart(found, report);
 }
 
 void DaemonImpl::Tick() {
-  const absl::Status clock = intake_->PollClock();
-  WarnWhile(!clock.ok(), warnings_, "clock_fix_waits", MessageOf(clock));
-  WarnWhile(intake_->figures().waiting > 0, warnings_, "intake_backpressure",
-            "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what "
-            "is pending");
-  TickOutbox();
-  WarnWhile(journal_->figures().sync_failures > 0, warnings_, "journal_sync_failed",
-            "the journal could not be synced and went on in a new segment: check the disk");
-  WarnWhile(clock_watch_->state() == event::v1::CLOCK_STATE_UNSET, warnings_, "clock_unset",
-            "the clock was not set since boot: times of events are corrected once it is");
+  const absl::Status clock_fix = intake_->PollClock();
+  rules_.OnTick({.intake = intake_->figures(),
+                 .journal = journal_->figures(),
+                 .outbox = outbox_->counters(),
+                 .set_aside = outbox_->start_report().set_aside,
+                 .clock_unset = clock_watch_->state() == event::v1::CLOCK_STATE_UNSET,
+                 .clock_fix = clock_fix});
 }
 
 void DaemonImpl::Stop() {
@@ -264,8 +207,8 @@ void DaemonImpl::Stop() {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config) {
-  auto daemon = std::make_unique<DaemonImpl>();
+absl::StatusOr<std::unique_ptr<Daemon>> Daemon::Start(const config::Config& config, const Clock& clock) {
+  auto daemon = std::make_unique<DaemonImpl>(clock);
   RETURN_IF_ERROR(daemon->Open(config));
   return daemon;
 }

@@ -6,6 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/clock.h"
 #include "gateway/config/config.h"
 
 namespace sluice::daemon {
@@ -16,8 +17,8 @@ class Daemon {
  public:
   // Opens the store, recovers what an earlier run left, begins to listen and to deliver. When this returns events are
   // taken, or the sources retry for ever. Errors: the certificate names nobody, the state folder cannot be used or
-  // belongs to a running daemon, the control socket cannot be made.
-  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const config::Config& config);
+  // belongs to a running daemon, the control socket cannot be made. `clock` outlives it.
+  static absl::StatusOr<std::unique_ptr<Daemon>> Start(const config::Config& config, const Clock& clock);
   virtual ~Daemon() = default;   // as Stop
 
   // What has to be looked at about once a second: clock, warnings. For the main thread.

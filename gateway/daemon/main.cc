@@ -57,7 +57,8 @@ int main(int argc, char** argv) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
-  auto daemon = sluice::daemon::Daemon::Start(*config);
+  const sluice::SystemClock clock;
+  auto daemon = sluice::daemon::Daemon::Start(*config, clock);
   if (!daemon.ok()) return Fail(daemon.status());
   const timespec second{.tv_sec = 1, .tv_nsec = 0};
   int received;

@@ -225,6 +225,11 @@ absl::StatusOr<std::vector<std::string>> OutboxImpl::ListRejected(size_t newest)
   return out;
 }
 
+StartReport OutboxImpl::start_report() const {
+  Lock lock(mu_);
+  return report_;
+}
+
 absl::StatusOr<std::map<std::string, std::string>> OutboxImpl::LoadSnapshots() { return store_->ReadSnapshots(); }
 
 std::map<std::string, int64_t> OutboxImpl::counters() const {

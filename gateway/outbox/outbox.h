@@ -56,7 +56,7 @@ struct History {
 
 // What start-up found and did, for the log and `sluicectl status`.
 struct StartReport {
-  std::vector<std::string> set_aside;   // files that could not be used, under their new names
+  std::vector<std::string> set_aside;   // files that could not be used, under their new names; later ones come to it
   uint64_t salvaged = 0, gaps = 0, pending = 0;
   bool journal_missing = false;   // no segment is left of the last run: what it had not stored yet may be lost
   uint64_t foreign = 0;   // streams and journal epochs of another gateway: kept, not sent (R14)
@@ -75,7 +75,7 @@ class Outbox : public sync::Outbox, public journal::Tail {
   virtual absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() = 0;
 
   virtual QueueFigures figures(Queue queue) const = 0;
-  virtual const StartReport& start_report() const = 0;
+  virtual StartReport start_report() const = 0;
   // NotFound if nothing is held of it any more.
   virtual absl::StatusOr<History> Find(const EventId& id) = 0;
 

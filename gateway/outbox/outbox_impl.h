@@ -47,7 +47,7 @@ class OutboxImpl final : public Outbox {
   // Outbox
   absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() override;
   QueueFigures figures(Queue queue) const override;
-  const StartReport& start_report() const override { return report_; }
+  StartReport start_report() const override;
   absl::StatusOr<History> Find(const EventId& id) override;
   void PutRejected(std::string row) override;
   absl::StatusOr<std::vector<std::string>> ListRejected(size_t newest) override;
@@ -101,6 +101,7 @@ class OutboxImpl final : public Outbox {
   // retention.cc: on the writer thread
   absl::Status MakeRoom(uint64_t bytes, bool critical);
   absl::Status TrimReplayWindow();
+  absl::Status NoteUse();
   absl::StatusOr<bool> DropAcknowledged();  // false: there is nothing to drop
   absl::StatusOr<bool> DropOldestBulk();
   absl::Status ForgetEmptyStreams();
@@ -155,9 +156,9 @@ class OutboxImpl final : public Outbox {
   Snapshots* const snapshots_;
   const std::string path_;
   std::unique_ptr<Store> store_;
-  StartReport report_;
 
   mutable std::mutex mu_;
+  StartReport report_;  // once the writer runs, under mu_
   std::condition_variable writer_cv_;
   std::array<QueueState, kQueueCount> queues_;
   size_t memory_bytes_ = 0;

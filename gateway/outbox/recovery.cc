@@ -43,13 +43,16 @@ std::string OutboxImpl::MoveAway(const std::string& path, std::string_view mark)
 }
 
 std::string OutboxImpl::SetAside(std::string_view mark) {
-  report_.set_aside.push_back(MoveAway(path_, mark));
-  return StrCat(options_.folder, "/", report_.set_aside.back());
+  const std::string aside = MoveAway(path_, mark);
+  Lock lock(mu_);
+  report_.set_aside.push_back(aside);
+  return StrCat(options_.folder, "/", aside);
 }
 
 void OutboxImpl::Salvaged(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   const std::string aside = MoveAway(path, "bad");
+  Lock lock(mu_);
   std::erase(report_.set_aside, name);
   report_.set_aside.push_back(aside);
 }
@@ -170,6 +173,7 @@ absl::Status OutboxImpl::Load() {
       if (stream->NextToStore() > 1) journal_.Release(stream->epoch.id, queue, stream->NextToStore() - 1);
     }
   }
+  RETURN_IF_ERROR(NoteUse());
   writer_ = std::thread([this] { RunWriter(); });
   journal_.Start(this);
   return ForgetAtStart();

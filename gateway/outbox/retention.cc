@@ -31,12 +31,14 @@ absl::Status OutboxImpl::MakeRoom(uint64_t bytes, bool critical) {
   }
 }
 
-absl::Status OutboxImpl::TrimReplayWindow() {
+absl::Status OutboxImpl::NoteUse() {
   ASSIGN_OR_RETURN(const uint64_t used, store_->UsedBytes());
-  {
-    Lock lock(mu_);
-    counters_["used_percent"] = static_cast<int64_t>(used * 100 / std::max<uint64_t>(options_.quota_bytes, 1));
-  }
+  Lock lock(mu_);
+  counters_["used_percent"] = static_cast<int64_t>(used * 100 / std::max<uint64_t>(options_.quota_bytes, 1));
+  return absl::OkStatus();
+}
+
+absl::Status OutboxImpl::TrimReplayWindow() {
   for (int batch = 0; batch < 4; ++batch) {  // a few at a time: storing goes first
     uint64_t acknowledged = 0;
     {
@@ -49,10 +51,11 @@ absl::Status OutboxImpl::TrimReplayWindow() {
         }
       }
     }
-    if (acknowledged <= options_.replay_window_bytes) return absl::OkStatus();
+    if (acknowledged <= options_.replay_window_bytes) return NoteUse();
     ASSIGN_OR_RETURN(const bool dropped, DropAcknowledged());
-    if (!dropped) return absl::OkStatus();
+    if (!dropped) return NoteUse();
   }
+  RETURN_IF_ERROR(NoteUse());
   return store_->GiveBackPages(kPagesGivenBack);
 }
 

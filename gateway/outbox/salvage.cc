@@ -144,6 +144,7 @@ absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AddStreamsAnew() {
 absl::Status OutboxImpl::SalvageSnapshots(sqlite::Database& db) {
   const auto snapshots = outbox::LoadSnapshots(db);
   if (!snapshots.ok()) {
+    Lock lock(mu_);
     report_.warnings.emplace_back(MessageOf(snapshots.status()));
     return absl::OkStatus();
   }

@@ -64,7 +64,7 @@ class GrpcServerImpl final : public GrpcServer {
     tls.pem_root_certs = authority.certificate_pem();
     tls.pem_key_cert_pairs.push_back({own.private_key_pem, own.certificate_pem});
     grpc::ServerBuilder builder;
-    builder.AddListeningPort("localhost:" + std::to_string(options.port), grpc::SslServerCredentials(tls), &port_);
+    builder.AddListeningPort("127.0.0.1:" + std::to_string(options.port), grpc::SslServerCredentials(tls), &port_);
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.RegisterService(&service_);
     server_ = builder.BuildAndStart();

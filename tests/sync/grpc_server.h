@@ -24,7 +24,7 @@ class GrpcServer {
   // Cuts all streams.
   virtual ~GrpcServer() = default;
   virtual int port() const = 0;
-  std::string address() const { return "localhost:" + std::to_string(port()); }
+  std::string address() const { return "127.0.0.1:" + std::to_string(port()); }
 };
 
 }  // namespace sluice::sync

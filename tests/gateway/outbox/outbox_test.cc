@@ -129,6 +129,22 @@ TEST_F(OutboxTest, CriticalEventsPastTheQuotaArePushedBackNotDropped) {
   EXPECT_TRUE(journal_->WaitForSpace(20'000));
 }
 
+TEST_F(OutboxTest, TellsHowFullItIsFromTheStartOn) {
+  options_.quota_bytes = 1 << 20;
+  options_.replay_window_bytes = 1 << 10;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 3'000; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  Restart();
+  const int64_t used = outbox_->counters()["used_percent"];
+  EXPECT_GT(used, 20);
+  // Nothing more to store: what makes room tells of it.
+  outbox_->Acknowledge(Queue::kInventory, epoch, 3'000);
+  outbox_->OnSegmentChange();
+  while (outbox_->counters()["used_percent"] >= used / 2) std::this_thread::yield();
+}
+
 TEST_F(OutboxTest, PersonalRowsAreSealedOnDisk) {
   const Sealer sealer(std::array<uint8_t, Sealer::kKeyBytes>{9});
   sealer_ = &sealer;

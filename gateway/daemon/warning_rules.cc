@@ -1,0 +1,112 @@
+#include "gateway/daemon/warning_rules.h"
+
+#include <spdlog/spdlog.h>
+
+#include <utility>
+
+#include "absl/strings/str_join.h"
+#include "base/status.h"
+
+namespace sluice::daemon {
+
+void WarningRules::OnStart(const journal::Found& found, const outbox::StartReport& report) {
+  if (!found.clean_stop) {
+    Happened("unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events that only a "
+                             "broker acknowledged may be missing");
+  }
+  for (const auto& segment : found.segments) {
+    if (segment.status.ok()) continue;
+    spdlog::warn("journal {}: {}", segment.file, MessageOf(segment.status));
+    Happened("journal_damaged",
+             StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared lost where its numbers are "
+                    "known. After a power cut this may be the last event, unsynced and unanswered"));
+  }
+  for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
+  if (report.journal_missing) {
+    Happened("journal_missing", "no journal segment of the last run was found, or it was emptied: events that were not in the "
+                                "outbox yet may be lost");
+  }
+  While(report.foreign > 0, "foreign_epochs",
+        StrCat("the state folder holds what another gateway accepted, in ", report.foreign,
+               " epochs and queues: it is kept and not sent"));
+}
+
+void WarningRules::OnTick(Readings now) {
+  While(!now.clock_fix.ok(), "clock_fix_waits", MessageOf(now.clock_fix));
+  While(now.clock_unset, "clock_unset", "the clock was not set since boot: times of events are corrected once it is");
+  While(now.intake.waiting > 0, "intake_backpressure",
+        "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what is "
+        "pending");
+  WhenGrown("journal_sync_failed", static_cast<int64_t>(now.journal.sync_failures),
+            "the journal could not be synced and went on in a new segment: check the disk");
+  OutboxStates(now);
+  WhenGrown("bulk_dropped", now.outbox["dropped_bulk"],
+            "status and telemetry were dropped, the oldest first, because the outbox has reached its quota; the cloud is told "
+            "which (gaps in sluicectl queues)");
+  WhenGrown("events_lost", now.outbox["gaps_declared"],
+            "events that journal and outbox held cannot be read any more and were declared lost (gaps in sluicectl queues)");
+  if (now.set_aside != set_aside_) {
+    Happened("store_set_aside", StrCat("a store that could not be used was set aside as ", AsStd(absl::StrJoin(now.set_aside, ", ")), "; ",
+                                       now.outbox["salvaged_rows"], " records were salvaged"));
+    set_aside_ = std::move(now.set_aside);
+  }
+  EndOldHappenings();
+}
+
+void WarningRules::OutboxStates(const Readings& now) {
+  const auto figure = [&](const char* name) {
+    const auto at = now.outbox.find(name);
+    return at == now.outbox.end() ? 0 : at->second;
+  };
+  While(figure("writes_failing") > 0, "outbox_not_written",
+        "the outbox cannot be written (the disk is full or fails): what the cloud does not take stays in the journal; make room "
+        "or check the disk");
+  // The steps at which somebody should know. They do not change with the figure, so that the log stays quiet.
+  const int64_t used = figure("used_percent");
+  While(used >= 70 && used < 85, "outbox_70_percent", "the outbox has used 70 % of its quota");
+  While(used >= 85 && used < 95, "outbox_85_percent", "the outbox has used 85 % of its quota");
+  While(used >= 95, "outbox_95_percent",
+        "the outbox has used 95 % of its quota: soon only sales, punches and alarms are kept");
+  While(figure("critical_waits_for_room") > 0 && used >= 95, "critical_waits_for_room",
+        "the outbox has no room for sales, punches and alarms: what has no receipt stays with the devices");
+}
+
+void WarningRules::Happened(std::string_view code, std::string_view text) {
+  {
+    const std::lock_guard lock(mutex_);
+    happened_us_[std::string(code)] = clock_.MonotonicUs();
+  }
+  if (warnings_.Raise(code, text)) spdlog::warn("warning={} {}", code, text);
+}
+
+void WarningRules::While(bool wrong, std::string_view code, std::string_view text) {
+  if (wrong) {
+    if (warnings_.Raise(code, text)) spdlog::warn("warning={} {}", code, text);
+  } else if (warnings_.Clear(code)) {
+    spdlog::info("warning={} is over", code);
+  }
+}
+
+void WarningRules::WhenGrown(std::string_view code, int64_t count, std::string_view text) {
+  int64_t& seen = seen_[std::string(code)];
+  if (count > seen) Happened(code, text);
+  seen = count;
+}
+
+void WarningRules::EndOldHappenings() {
+  const int64_t before = clock_.MonotonicUs() - kHappeningStandsMs * 1'000;
+  std::vector<std::string> over;
+  {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(happened_us_, [&](const auto& each) {
+      if (each.second > before) return false;
+      over.push_back(each.first);
+      return true;
+    });
+  }
+  for (const std::string& code : over) {
+    if (warnings_.Clear(code)) spdlog::info("warning={} is over", code);
+  }
+}
+
+}  // namespace sluice::daemon

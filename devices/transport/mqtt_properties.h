@@ -66,7 +66,7 @@ class MqttProperties {
   void Remove(MqttProperty property);
 
  private:
-  static constexpr int kNumbers = 17, kTexts = 8;   // see the table in mqtt_properties.cc
+  static constexpr int kNumbers = 16, kTexts = 9;   // see the table in mqtt_properties.cc
   uint64_t present_ = 0;   // bit n: property n
   uint32_t numbers_[kNumbers];
   std::string_view texts_[kTexts];

@@ -2,11 +2,11 @@
 // thread or clock. PUBACK and PUBREC leave only when the host has called the publish safe. Not a general broker: a device
 // speaks with us and, under its own topics, with itself; nothing goes from one device to another.
 //
-//   socket bytes → MqttConnection::Received → MqttHost::Publish(token, …) … MqttSessions::Safe(token) → PUBACK in the output
+//   bytes → MqttConnection::Received → MqttHost::Publish(token, …) … MqttSessions::Safe(token) → PUBACK in the output
 //
 // Everything here is for one thread. The host's methods are called from within calls into this module and must not call back
-// into it (post to the loop); views handed to them are valid during the call. now_ms is a monotonic clock's, in milliseconds,
-// and never goes back. Which statement of the standards is kept where: MQTT_CONFORMANCE.md.
+// into it (post to the loop); views handed to them are valid during the call. now_ms is a monotonic clock's, in milliseconds, and
+// never goes back. Limits in bytes of what is kept count its memory. Statements of the standards: MQTT_CONFORMANCE.md.
 #pragma once
 
 #include <cstddef>
@@ -89,8 +89,8 @@ class MqttHost {
   // Messages with a tag only. `reason` is the client's at kRefused.
   virtual void DeliveryEnded(uint64_t tag, const MqttIdentity& identity, std::string_view client_id, MqttDeliveryEnd end,
                              MqttReason reason) = 0;
-  // Look at the connection, after the current call: there is output to take, reading() changed, or closing() did. Called once
-  // until the host calls TakeOutput.
+  // Look at the connection, after the current call: there is output to take where there was none, reading() changed, or
+  // closing() became true. May come several times during one call, for any connection.
   virtual void Wake(MqttConnection& connection) = 0;
 };
 
@@ -147,6 +147,7 @@ struct MqttSessionFigures {
   uint64_t publishes[3] = {0, 0, 0};      // handed up, by QoS
   uint64_t acknowledged = 0;              // PUBACKs and PUBRECs of safe publishes
   uint64_t merged = 0;                    // sent again before they were acknowledged: not handed up twice
+  uint64_t packet_ids_reused = 0;         // a new publish under a packet id that is in use: handed up
   uint64_t no_room = 0;                   // publishes that had to wait for room
   uint64_t qos0_dropped = 0;              // for want of room
   uint64_t publishes_refused = 0;         // by the host, or without asking it: see the next three
@@ -235,7 +236,8 @@ class MqttSessions {
   // There may be room again: what waits is offered, each connection's in order, the connections in turn.
   virtual void Resume(int64_t now_ms) = 0;
 
-  // To the sessions of the device whose subscriptions match.
+  // To the sessions of the device whose subscriptions match. What MQTT cannot carry (a topic with a wildcard, a property that
+  // PUBLISH knows not) is dropped = 1, and nothing is done.
   virtual MqttDelivered Deliver(std::string_view device, const MqttOutgoing& message, int64_t now_ms) = 0;
   // Ends the device's connections, sessions and retained messages; its wills are not published.
   virtual void Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) = 0;

@@ -1,0 +1,313 @@
+#include "devices/transport/mqtt_server.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "devices/transport/mqtt_server_connection.h"
+
+namespace sluice::transport {
+namespace {
+
+constexpr uint32_t kGenerations = 1u << 24, kSessionSlots = 1u << 24;
+
+MqttSessionOptions InRange(MqttSessionOptions options) {
+  options.receive_maximum = std::max<uint16_t>(options.receive_maximum, 1);
+  options.max_packet_bytes = std::clamp<uint32_t>(options.max_packet_bytes, 1024, kMqttMaxPacket);
+  options.publish_burst = std::max(options.publish_burst, 1.0);
+  options.max_output_bytes = std::max<size_t>(options.max_output_bytes, 1024);
+  options.max_sessions = std::min<size_t>(options.max_sessions, kSessionSlots);
+  return options;
+}
+
+}  // namespace
+
+std::unique_ptr<MqttSessions> MakeMqttSessions(MqttSessionOptions options, MqttHost& host, Random& random) {
+  return std::make_unique<MqttServer>(std::move(options), host, random);
+}
+
+MqttServer::MqttServer(MqttSessionOptions options, MqttHost& host, Random& random)
+    : options_(InRange(std::move(options))), host_(host), random_(random) {}
+
+MqttServer::~MqttServer() = default;
+
+// Publishes in flight on this connection and, some times over, what earlier connections left.
+size_t MqttServer::max_slots() const { return std::clamp<size_t>(options_.receive_maximum * size_t{4}, 1024, 65'535); }
+
+std::unique_ptr<MqttConnection> MqttServer::Open(uint64_t id, int64_t now_ms) {
+  auto connection = std::make_unique<MqttServerConnection>(*this, id, now_ms);
+  connections_[id] = connection.get();
+  ++figures_.connections;
+  Arm(*connection, now_ms + options_.connect_timeout_ms);
+  return connection;
+}
+
+void MqttServer::Gone(MqttServerConnection& connection) {
+  --figures_.connections;
+  const auto found = connections_.find(connection.id());
+  if (found != connections_.end() && found->second == &connection) connections_.erase(found);
+}
+
+// ---- answers of the host ----
+
+MqttServerSession* MqttServer::FindSession(uint64_t token) const {
+  const auto slot = static_cast<uint32_t>(token >> 16) & (kSessionSlots - 1);
+  if (slot >= sessions_.size() || sessions_[slot] == nullptr) return nullptr;
+  return sessions_[slot]->generation == token >> 40 ? sessions_[slot].get() : nullptr;
+}
+
+void MqttServer::Safe(uint64_t token, int64_t now_ms) {
+  MqttServerSession* const session = FindSession(token);
+  if (session == nullptr || !session->inbound.Done(static_cast<uint16_t>(token), MqttReason::kSuccess, {})) return;
+  if (session->connection != nullptr) session->connection->WindowMoved(now_ms);
+}
+
+void MqttServer::Refused(uint64_t token, MqttReason reason, std::string_view text, int64_t now_ms) {
+  MqttServerSession* const session = FindSession(token);
+  if (session == nullptr || !session->inbound.Done(static_cast<uint16_t>(token), reason, text)) return;
+  ++figures_.publishes_refused;
+  if (session->connection != nullptr) session->connection->WindowMoved(now_ms);
+}
+
+void MqttServer::Lost(uint64_t token, int64_t now_ms) {
+  MqttServerSession* const session = FindSession(token);
+  if (session == nullptr || !session->inbound.Forget(static_cast<uint16_t>(token))) return;
+  if (session->connection != nullptr) {
+    session->connection->Drop(MqttReason::kImplementationSpecificError, "a publish was lost before it was safe: send it again",
+                              now_ms);
+  }
+}
+
+void MqttServer::Resume(int64_t now_ms) {
+  while (!waiting_wills_.empty() && OfferWill(waiting_wills_.front(), now_ms)) waiting_wills_.pop_front();
+  std::vector<MqttServerConnection*> all, waiting;
+  for (const auto& [id, connection] : connections_) {
+    all.push_back(connection);
+    if (connection->waits()) waiting.push_back(connection);
+  }
+  // In turn, so that none takes all of the room.
+  while (!waiting.empty()) {
+    std::erase_if(waiting, [now_ms](MqttServerConnection* connection) { return !connection->OfferWaiting(now_ms); });
+  }
+  for (MqttServerConnection* connection : all) connection->Resume(now_ms);
+}
+
+// ---- sessions ----
+
+MqttServerDevice& MqttServer::DeviceOf(const std::string& name) {
+  std::unique_ptr<MqttServerDevice>& device = devices_[name];
+  if (device == nullptr) {
+    device = std::make_unique<MqttServerDevice>();
+    device->name = name;
+  }
+  return *device;
+}
+
+void MqttServer::ForgetIfEmpty(MqttServerDevice& device) {
+  if (device.sessions.empty() && device.retained.size() == 0) devices_.erase(std::string(device.name));
+}
+
+MqttServerSession* MqttServer::NewSession(MqttServerDevice& device, std::string_view client_id) {
+  uint32_t slot = static_cast<uint32_t>(sessions_.size());
+  if (free_slots_.empty()) {
+    sessions_.emplace_back();
+    generations_.push_back(0);
+  } else {
+    slot = free_slots_.back();
+    free_slots_.pop_back();
+  }
+  // Never 0, so that no token is.
+  generations_[slot] = generations_[slot] + 1 < kGenerations ? generations_[slot] + 1 : 1;
+  sessions_[slot] = std::make_unique<MqttServerSession>(max_slots(), slot, generations_[slot]);
+  MqttServerSession* const session = sessions_[slot].get();
+  session->device = &device;
+  session->client_id = std::string(client_id);
+  device.sessions.push_back(session);
+  ++figures_.sessions;
+  return session;
+}
+
+bool MqttServer::EvictOne(const std::string& device, int64_t now_ms) {
+  MqttServerSession* oldest = nullptr;
+  for (MqttServerSession* session : DeviceOf(device).sessions) {
+    if (session->connection == nullptr && (oldest == nullptr || session->detached_ms < oldest->detached_ms)) oldest = session;
+  }
+  if (oldest == nullptr) return false;
+  ++figures_.sessions_evicted;
+  End(*oldest, now_ms);
+  return true;
+}
+
+MqttServer::Attached MqttServer::Attach(MqttServerConnection& connection, std::shared_ptr<const MqttIdentity> identity,
+                                        std::string_view client_id, bool clean, MqttServerSession** session, int64_t now_ms) {
+  const auto find = [&]() -> MqttServerSession* {
+    for (MqttServerSession* it : DeviceOf(identity->device).sessions) {
+      if (it->client_id == client_id) return it;
+    }
+    return nullptr;
+  };
+  MqttServerSession* found = find();
+  if (found != nullptr && found->connection != nullptr) {
+    ++figures_.taken_over;
+    // A delayed will of a session that goes on is not published: it is connected again (3.1.3.2.2).
+    found->connection->Drop(MqttReason::kSessionTakenOver, "another connection has the same client identifier", now_ms);
+    found = find();   // the session may have ended with its connection
+  }
+  if (found != nullptr && clean) {
+    End(*found, now_ms);
+    found = nullptr;
+  }
+  const bool resumed = found != nullptr;
+  if (!resumed) {
+    const auto full = [&] {
+      return figures_.sessions >= options_.max_sessions ||
+             DeviceOf(identity->device).sessions.size() >= options_.max_sessions_per_device;
+    };
+    while (full()) {
+      if (EvictOne(identity->device, now_ms)) continue;
+      ForgetIfEmpty(DeviceOf(identity->device));
+      return Attached::kTooMany;
+    }
+    found = NewSession(DeviceOf(identity->device), client_id);
+  }
+  found->connection = &connection;
+  found->identity = std::move(identity);
+  found->expires_ms = found->will_due_ms = kMqttNever;
+  *session = found;
+  return resumed ? Attached::kResumed : Attached::kNew;
+}
+
+void MqttServer::Detach(MqttServerSession& session, bool publish_will, int64_t now_ms) {
+  session.connection = nullptr;
+  session.detached_ms = now_ms;
+  session.inbound.Disconnected();
+  session.outbound.Disconnected();
+  if (!publish_will) session.will = nullptr;
+  if (session.expiry_s == 0 || shut_down_) return End(session, now_ms);
+  if (session.will != nullptr) {
+    if (session.will_delay_s == 0) {
+      PublishWill(session, now_ms);
+    } else {
+      session.will_due_ms = now_ms + int64_t{1000} * session.will_delay_s;
+    }
+  }
+  const bool for_ever = session.expiry_s == 0xFFFFFFFF;   // 5.0, 3.1.2.11.2
+  session.expires_ms = for_ever ? kMqttNever : now_ms + int64_t{1000} * session.expiry_s;
+  ArmSession(session);
+}
+
+void MqttServer::End(MqttServerSession& session, int64_t now_ms) {
+  if (session.will != nullptr) PublishWill(session, now_ms);
+  for (const MqttDelivery& delivery : session.outbound.TakeAll()) {
+    Ended(session, delivery, MqttDeliveryEnd::kDropped, MqttReason::kSuccess);
+  }
+  MqttServerDevice& device = *session.device;
+  std::erase(device.sessions, &session);
+  const uint32_t slot = session.slot;
+  sessions_[slot] = nullptr;   // `session` is gone
+  free_slots_.push_back(slot);
+  --figures_.sessions;
+  ForgetIfEmpty(device);
+}
+
+void MqttServer::Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) {
+  const std::string name(device);
+  std::erase_if(waiting_wills_, [&](const WaitingWill& it) { return it.identity->device == name; });
+  if (!devices_.contains(name)) return;
+  for (MqttServerSession* session : std::vector<MqttServerSession*>(DeviceOf(name).sessions)) {
+    session->will = nullptr;
+    session->expiry_s = 0;
+    if (session->connection != nullptr) {
+      session->connection->Drop(reason, text, now_ms, false);   // ends the session
+    } else {
+      End(*session, now_ms);
+    }
+  }
+  if (!devices_.contains(name)) return;
+  MqttRetained& retained = DeviceOf(name).retained;
+  figures_.retained -= retained.size();
+  figures_.retained_bytes -= retained.bytes();
+  devices_.erase(name);
+}
+
+void MqttServer::Shutdown(int64_t now_ms) {
+  shut_down_ = true;
+  std::vector<MqttServerConnection*> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection);
+  for (MqttServerConnection* connection : all) {
+    connection->Drop(MqttReason::kServerShuttingDown, "the server is shutting down", now_ms, false);
+  }
+}
+
+std::string MqttServer::NewClientId() {
+  uint8_t bytes[16];
+  random_.Fill(bytes);
+  std::string id = "sluice-";
+  for (uint8_t byte : bytes) {
+    constexpr char kHex[] = "0123456789abcdef";
+    id += kHex[byte >> 4];
+    id += kHex[byte & 15];
+  }
+  return id;
+}
+
+// ---- time ----
+
+void MqttServer::Arm(MqttServerConnection& connection, int64_t when_ms) {
+  if (when_ms >= connection.timer_ms()) return;   // it fires earlier anyhow, and then looks again
+  connection.set_timer_ms(when_ms);
+  timers_.push({when_ms, connection.id(), 0});
+}
+
+void MqttServer::ArmSession(MqttServerSession& session) {
+  const int64_t when_ms = std::min(session.will_due_ms, session.expires_ms);
+  if (when_ms >= session.timer_ms) return;
+  session.timer_ms = when_ms;
+  timers_.push({when_ms, 0, TokenOf(session, 0)});
+}
+
+void MqttServer::Tick(int64_t now_ms) {
+  while (!timers_.empty() && timers_.top().when_ms <= now_ms) {
+    const Timer timer = timers_.top();
+    timers_.pop();
+    if (timer.connection != 0) {
+      const auto found = connections_.find(timer.connection);
+      if (found == connections_.end() || found->second->timer_ms() != timer.when_ms) continue;
+      found->second->set_timer_ms(kMqttNever);
+      found->second->OnTimer(now_ms);
+    } else if (MqttServerSession* session = FindSession(timer.token); session != nullptr && session->timer_ms == timer.when_ms) {
+      session->timer_ms = kMqttNever;
+      OnSessionTimer(*session, now_ms);
+    }
+  }
+}
+
+void MqttServer::OnSessionTimer(MqttServerSession& session, int64_t now_ms) {
+  if (session.connection != nullptr) return;
+  if (session.will != nullptr && now_ms >= session.will_due_ms) PublishWill(session, now_ms);
+  if (now_ms >= session.expires_ms) {
+    ++figures_.sessions_expired;
+    return End(session, now_ms);
+  }
+  ArmSession(session);
+}
+
+// ---- what is seen ----
+
+MqttSessionFigures MqttServer::figures() const {
+  MqttSessionFigures figures = figures_;
+  for (const auto& session : sessions_) {
+    if (session == nullptr) continue;
+    figures.inflight += session->inbound.taken();
+    figures.subscriptions += session->subscriptions.size();
+  }
+  return figures;
+}
+
+std::vector<MqttConnectionStatus> MqttServer::connections() const {
+  std::vector<MqttConnectionStatus> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection->status());
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.connection < b.connection; });
+  return all;
+}
+
+}  // namespace sluice::transport

@@ -117,10 +117,14 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t limit) {
   return content;
 }
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode) {
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode, FileOwner owner) {
   const std::string temporary = StrCat(path, ".new");
   UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return Failed("create", temporary);
+  // One by one, as only root may give a file to another user; before the mode, which a change of owner narrows.
+  constexpr auto kSame = static_cast<uid_t>(-1);
+  if (fchown(fd.get(), kSame, owner.group) != 0 && errno != EPERM) return Failed("chown", temporary);
+  if (fchown(fd.get(), owner.user, kSame) != 0 && errno != EPERM) return Failed("chown", temporary);
   if (fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) return Failed("chmod", temporary);
   while (!content.empty()) {
     const ssize_t written = write(fd.get(), content.data(), content.size());
@@ -133,6 +137,17 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
   PosixFileSystem files;
   const auto folder = std::filesystem::path(path).parent_path().string();
   return files.SyncFolder(folder.empty() ? "." : folder);
+}
+
+FileStamp StampOf(const struct stat& info) {
+  const auto ns = [](const timespec& time) { return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec; };
+  return {.device = info.st_dev, .inode = info.st_ino, .size = info.st_size, .modified_ns = ns(info.st_mtim),
+          .changed_ns = ns(info.st_ctim)};
+}
+
+FileStamp StampOf(const std::string& path) {
+  struct stat info {};
+  return stat(path.c_str(), &info) == 0 ? StampOf(info) : FileStamp();
 }
 
 }  // namespace sluice

@@ -1,6 +1,8 @@
 // Files as the journal needs them, handed in so that tests can tear writes, fail syncs and fill disks.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,7 +55,22 @@ class PosixFileSystem final : public FileSystem {
 
 // A whole small file (configuration, key, password), at most `limit` bytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t limit = 1 << 20);
-// Written beside, synced and renamed, mode as given: the old content or the new, never a part.
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode = 0600);
+// Written beside, synced and renamed, mode as given: the old content or the new, never a part. Where an owner is given the
+// file gets it, as far as the process may.
+struct FileOwner {
+  uid_t user = static_cast<uid_t>(-1);   // -1: the process's
+  gid_t group = static_cast<gid_t>(-1);
+};
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content, int mode = 0600, FileOwner owner = {});
+
+// Tells one state of a file from another without reading it. All zero: there is no such file.
+struct FileStamp {
+  uint64_t device = 0, inode = 0;
+  int64_t size = 0, modified_ns = 0, changed_ns = 0;
+
+  bool operator==(const FileStamp&) const = default;
+};
+FileStamp StampOf(const struct stat& info);
+FileStamp StampOf(const std::string& path);
 
 }  // namespace sluice

@@ -2,11 +2,14 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <iostream>
+#include <memory>
 #include <string>
 
 #include "gateway/ctl/cloud_command_line.h"
 #include "gateway/ctl/devices_command.h"
 #include "gateway/ctl/exit_code.h"
+#include "gateway/ctl/listener_command.h"
 #include "gateway/ctl/queues_command.h"
 #include "gateway/ctl/status_command.h"
 #include "gateway/ctl/sync_command.h"
@@ -21,10 +24,32 @@ constexpr char kFooter[] =
     "Exit codes: 0 all well; 1 something is wrong or was not found; 2 wrong usage; 3 nobody answers.\n"
     "Manual: man sluicectl\n";
 
+void AddListenerCommands(CLI::App& app, std::function<int(const Session&)>& run) {
+  CLI::App* listener = app.add_subcommand("listener", "passwords for the gateway's own MQTT server; needs no daemon");
+  listener->require_subcommand(1)->fallthrough();
+  const auto options = std::make_shared<ListenerOptions>();   // shared with the closures below
+  listener->add_option("--password-file", options->password_file, "the password_file of [[listener]]")->capture_default_str();
+  CLI::App* add = listener->add_subcommand("add-device", "a password for a device: generated, shown once, kept as a hash");
+  add->add_option("device", options->device, "its name, which is its MQTT user name too")->required();
+  add->add_flag("--replace", options->replace, "it may have one already, which ends");
+  add->add_flag("--stdin", options->from_stdin, "instead of generating one: the first line of the input");
+  add->callback([&run, options] {
+    run = [options](const Session& session) { return RunAddDevice(session, *options, std::cin); };
+  });
+  CLI::App* remove = listener->add_subcommand("remove-device", "the device cannot come in any more");
+  remove->add_option("device", options->device, "its name")->required();
+  remove->callback([&run, options] {
+    run = [options](const Session& session) { return RunRemoveDevice(session, *options); };
+  });
+  listener->add_subcommand("list-devices", "who has a password")->callback([&run, options] {
+    run = [options](const Session& session) { return RunListDevices(session, *options); };
+  });
+}
+
 }  // namespace
 
 int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::ostream& err) {
-  CLI::App app("Asks a running sluiced, and the cloud it delivers to.", "sluicectl");
+  CLI::App app("Asks a running sluiced, and the cloud it delivers to; keeps the listener's passwords.", "sluicectl");
   app.footer(kFooter);
   app.require_subcommand(1);
   app.fallthrough();   // --json and --socket may stand behind the command too
@@ -76,6 +101,7 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
     run = [&](const Session& session) { return RunWatch(session, watch_options); };
   });
 
+  AddListenerCommands(app, run);
   AddCloudCommands(app, run);
 
   try {

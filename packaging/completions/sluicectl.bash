@@ -5,7 +5,7 @@ _sluicectl() {
   local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]}
   COMPREPLY=()
   case $prev in
-    --socket | --ca | --cert | --key | --run-json)
+    --socket | --ca | --cert | --key | --run-json | --password-file)
       mapfile -t COMPREPLY < <(compgen -f -- "$cur")
       return
       ;;
@@ -24,7 +24,8 @@ _sluicectl() {
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     if [[ -n $skip ]]; then
       skip=""
-    elif [[ $word == --json || $word == --help || $word == --no-follow || $word == --rejected || $word == --follow ]]; then
+    elif [[ $word == --json || $word == --help || $word == --no-follow || $word == --rejected || $word == --follow || \
+      $word == --replace || $word == --stdin ]]; then
       :
     elif [[ $word == -* ]]; then
       skip=1
@@ -36,10 +37,13 @@ _sluicectl() {
   local connection="--run-json --shop --inventory --attendance --ca --cert --key --server-name"
   local words
   case $command in
-    "") words="status devices queues tail trace sync watch cloud" ;;
+    "") words="status devices queues tail trace sync watch listener cloud" ;;
     tail) words="--last --no-follow --device --rejected" ;;
     sync) words="now" ;;
     watch) words="--interval --count" ;;
+    listener) words="add-device remove-device list-devices --password-file" ;;
+    "listener add-device") words="--replace --stdin --password-file" ;;
+    "listener remove-device" | "listener list-devices") words="--password-file" ;;
     cloud) words="devices stock punches events $connection" ;;
     "cloud devices") words="--shop-id --limit $connection" ;;
     "cloud stock") words="--shop-id --product --limit $connection" ;;

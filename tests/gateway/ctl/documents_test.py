@@ -16,7 +16,7 @@ def help_of(command):
     done = subprocess.run([PROGRAM, *command, "--help"], capture_output=True, text=True, check=True)
     options = set(re.findall(r"^  (?:-\w,)?(--[a-z-]+)", done.stdout, re.M))
     part = done.stdout.split("Subcommands:")[-1] if "Subcommands:" in done.stdout else ""
-    commands = re.findall(r"^  ([a-z]+)", part.split("\n\n")[0], re.M)
+    commands = re.findall(r"^  ([a-z-]+)", part.split("\n\n")[0], re.M)
     return options - {"--help"}, commands
 
 
@@ -61,7 +61,7 @@ class Documents(unittest.TestCase):
         everywhere = {"--help"} | self.commands[()]
         for command, options in self.commands.items():
             subcommands = {other[-1] for other in self.commands if other[:-1] == command and other}
-            inherited = self.commands[("cloud",)] if command[:1] == ("cloud",) else set()
+            inherited = self.commands[command[:1]] if command[:1] in (("cloud",), ("listener",)) else set()
             self.assertEqual(complete([*command, ""]), everywhere | options | inherited | subcommands, command)
 
     def test_completion_looks_through_options(self):

@@ -5,10 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <filesystem>
 
+#include "base/device_name.h"
 #include "base/status.h"
 #include "base/unique_fd.h"
 
@@ -63,12 +63,6 @@ absl::StatusOr<std::string> ReadAll(int fd, const std::string& path) {
 
 }  // namespace
 
-bool IsPasswordName(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && name.front() != '.' && std::all_of(name.begin(), name.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
-  });
-}
-
 absl::StatusOr<PasswordFile> PasswordFile::Parse(std::string_view text) {
   PasswordFile file;
   for (size_t number = 1; !text.empty(); ++number) {
@@ -80,7 +74,7 @@ absl::StatusOr<PasswordFile> PasswordFile::Parse(std::string_view text) {
     if (IsRemark(line)) continue;
     const size_t colon = line.find(':');
     if (colon == std::string_view::npos) return wrong("must be <device>:$scrypt$…");
-    if (!IsPasswordName(line.substr(0, colon))) {
+    if (!IsDeviceName(line.substr(0, colon))) {
       return wrong("the device must be 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot");
     }
     absl::StatusOr<PasswordHash> hash = PasswordHash::Parse(line.substr(colon + 1));

@@ -17,9 +17,6 @@
 
 namespace sluice {
 
-// 1–64 of A–Z a–z 0–9 . _ -, not beginning with a dot: the names that devices may have.
-bool IsPasswordName(std::string_view name);
-
 class PasswordFile {
  public:
   using Entries = std::map<std::string, PasswordHash, std::less<>>;

@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/device_name.h"
 #include "base/password_file.h"
 #include "base/random.h"
 #include "base/status.h"
@@ -25,7 +26,7 @@ absl::Status OfFile(absl::Status status) {
 }
 
 absl::Status CheckDevice(const std::string& device) {
-  if (IsPasswordName(device)) return absl::OkStatus();
+  if (IsDeviceName(device)) return absl::OkStatus();
   return absl::InvalidArgumentError(
       StrCat("\"", device, "\" cannot be a device: 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot"));
 }

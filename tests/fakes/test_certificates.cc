@@ -56,6 +56,11 @@ void AddExtension(X509* certificate, X509* issuer, int nid, const std::string& v
   Check(X509_add_ext(certificate, extension.get(), -1) == 1, "X509_add_ext");
 }
 
+void AddCommonName(X509* certificate, const std::string& name) {
+  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_UTF8,
+                             reinterpret_cast<const unsigned char*>(name.data()), static_cast<int>(name.size()), -1, 0);
+}
+
 // Unsigned: version, random serial, name, validity, key.
 Owned<X509> Blank(const std::string& common_name, EVP_PKEY* key, long from_s, long to_s) {
   Owned<X509> certificate(X509_new());
@@ -67,8 +72,7 @@ Owned<X509> Blank(const std::string& common_name, EVP_PKEY* key, long from_s, lo
   X509_gmtime_adj(X509_getm_notBefore(certificate.get()), from_s);
   X509_gmtime_adj(X509_getm_notAfter(certificate.get()), to_s);
   X509_set_pubkey(certificate.get(), key);
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate.get()), "CN", MBSTRING_UTF8,
-                             reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1, 0);
+  AddCommonName(certificate.get(), common_name);
   return certificate;
 }
 
@@ -101,6 +105,7 @@ TestCertificate TestAuthority::Issue(const CertificateRequest& request) const {
   const Owned<EVP_PKEY> key(EVP_EC_gen("P-256"));
   Check(key != nullptr, "EVP_EC_gen");
   const Owned<X509> certificate = Blank(request.common_name, key.get(), request.valid_from_s, request.valid_to_s);
+  for (const std::string& name : request.more_common_names) AddCommonName(certificate.get(), name);
   X509_set_issuer_name(certificate.get(), X509_get_subject_name(state_->certificate.get()));
   AddExtension(certificate.get(), state_->certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
   AddExtension(certificate.get(), state_->certificate.get(), NID_ext_key_usage, "serverAuth,clientAuth");

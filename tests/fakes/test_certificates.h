@@ -14,6 +14,7 @@ struct TestCertificate {
 
 struct CertificateRequest {
   std::string common_name = "test";
+  std::vector<std::string> more_common_names;
   std::vector<std::string> uris;        // URI SANs
   std::vector<std::string> dns_names;   // DNS SANs
   std::vector<std::string> addresses;   // IP SANs, dotted

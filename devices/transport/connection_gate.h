@@ -1,0 +1,91 @@
+// Who may connect now: how many at once, from one address, half open, and how fast. Pure: time is handed in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+
+namespace sluice::transport {
+
+// "10.0.0.7" stays; of an IPv6 address its /64, which one household or shop has to itself; an IPv4 address in IPv6's clothes
+// is the IPv4 address. The bytes are in network order: 4 or 16.
+std::string AddressKey(const uint8_t* bytes, size_t size);
+
+struct ConnectionLimits {
+  size_t total = 512;
+  size_t per_address = 64;
+  size_t half_open = 64;              // connected, nothing useful said yet: handshakes under way among them
+  size_t half_open_per_address = 16;
+  double per_second = 100;            // new ones, sustained; a second's worth may come at once
+};
+
+enum class Admission {
+  kYes,
+  kTooMany,
+  kTooManyFromAddress,
+  kTooManyHalfOpenFromAddress,
+};
+
+// For one thread. Monotonic milliseconds.
+class ConnectionGate {
+ public:
+  explicit ConnectionGate(const ConnectionLimits& limits) : limits_(limits), tokens_(limits.per_second) {}
+
+  // When the next one may be accepted at all: now_ms or before, later, or INT64_MAX: when a half-open one has come to an end.
+  // Meanwhile the kernel keeps them waiting, which costs us nothing.
+  int64_t NextAcceptMs(int64_t now_ms);
+  // One was accepted: kYes counts it as half open until Settled or Gone; otherwise it is to be closed and is not counted.
+  Admission Admit(const std::string& address, int64_t now_ms);
+  void Settled(const std::string& address);
+  void Gone(const std::string& address, bool was_half_open);
+
+  size_t open() const { return open_; }
+  size_t half_open() const { return half_open_; }
+
+ private:
+  struct Count {
+    size_t open = 0, half_open = 0;
+  };
+  void Refill(int64_t now_ms);
+
+  const ConnectionLimits limits_;
+  double tokens_;
+  int64_t refilled_ms_ = INT64_MIN;
+  size_t open_ = 0, half_open_ = 0;
+  absl::flat_hash_map<std::string, Count> by_address_;   // only those with a connection
+};
+
+// Wrong passwords from one address make it wait: after `free` of them, first_ms, doubled with each, at most most_ms. Only time
+// forgives, one failure in forgive_ms: a success proves nothing about who else sits behind the address. Bounded: beyond
+// kAddresses those that have the least to forget go.
+class FailureBackoff {
+ public:
+  struct Options {
+    int free = 5;
+    int64_t first_ms = 1000;
+    int64_t most_ms = 60'000;
+    int64_t forgive_ms = 60'000;
+  };
+  static constexpr size_t kAddresses = 4096;
+
+  explicit FailureBackoff(const Options& options) : options_(options) {}
+
+  void Failed(const std::string& address, int64_t now_ms);
+  bool MustWait(const std::string& address, int64_t now_ms) const;
+  size_t addresses() const { return failures_.size(); }
+
+ private:
+  struct Failures {
+    double count = 0;        // as of since_ms
+    int64_t since_ms = 0;
+    int64_t until_ms = 0;    // waits until then
+  };
+  double CountAt(const Failures& failures, int64_t now_ms) const;
+  void ForgetSome(int64_t now_ms);
+
+  const Options options_;
+  absl::flat_hash_map<std::string, Failures> failures_;
+};
+
+}  // namespace sluice::transport

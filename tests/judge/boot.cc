@@ -68,11 +68,11 @@ uint32_t Boot::Arrival(uint64_t seq) const {
   return later != sendings.end() ? later->at : overtaken;
 }
 
-uint64_t Boot::Receipt(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+uint64_t Boot::Answer(const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
   Overtaken overtaken = overtaken_;
   uint64_t never_sent = 0;
   for (const auto& [first, last] : ranges) never_sent += Name(first, last, overtaken);
-  // Only now: one receipt does not tell in which order its numbers came.
+  // Only now: one answer does not tell in which order its numbers came.
   overtaken_ = overtaken;
   return never_sent;
 }

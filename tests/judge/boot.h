@@ -12,11 +12,11 @@
 namespace sluice::judge {
 
 struct Record {
-  // With a single sending that one. With more than one see Boot::Arrival; after a receipt has named it, its answer.
+  // With a single sending that one. With more than one see Boot::Arrival; after an answer has named it, what that returned.
   uint32_t arrival = 0;
   Kind kind = Kind::kUnknown;
   bool sent = false;
-  bool named = false;          // by a receipt
+  bool named = false;          // by an answer
   bool puback = false;
   bool refused = false;
   uint8_t effects = 0;         // saturating
@@ -32,11 +32,11 @@ class Boot {
   void Sent(uint64_t seq, Kind kind, uint32_t sending);
   // The broker said that the newest sending reached nobody.
   void Unheard(uint64_t seq);
-  // A receipt names closed ranges. Returns how many numbers of them were never sent; each counts once.
-  uint64_t Receipt(const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
+  // An answer of the gateway (a receipt; on its own listener a PUBACK) names closed ranges. Returns how many numbers of them were never sent; each counts once.
+  uint64_t Answer(const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
 
   // The earliest sending with which the number can have come to the gateway, as far as the ledger tells: the first that
-  // neither reached nobody nor was overtaken. The way is first in, first out: a sending was overtaken when a receipt names
+  // neither reached nobody nor was overtaken. The way is first in, first out: a sending was overtaken when an answer names
   // a number of the same queue that arrived with a later sending, and not this one. If all were overtaken and it was
   // taken nonetheless, it came behind the one that overtook them.
   uint32_t Arrival(uint64_t seq) const;
@@ -61,9 +61,9 @@ class Boot {
   std::vector<Record> dense_;
   std::map<uint64_t, Record> sparse_;     // far beyond dense_
   std::map<uint64_t, uint64_t> named_;    // first → last, disjoint, not adjacent
-  // Of numbers that no receipt has named and that were sent more than once or reached nobody: all sendings.
+  // Of numbers that no answer has named and that were sent more than once or reached nobody: all sendings.
   std::map<uint64_t, std::vector<Sending>> sendings_;
-  // By queue: what was sent before this sending, and no receipt has named, was overtaken.
+  // By queue: what was sent before this sending, and no answer has named, was overtaken.
   Overtaken overtaken_{};
 };
 

@@ -30,10 +30,15 @@ class JudgeTest : public testing::Test {
   void Send(const std::string& device, int boot, int count) {
     Ledger("D\t" + device + "\tmqtt\tvending\n");
     for (int seq = 1; seq <= count; ++seq) {
-      const std::string key = device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq);
-      Ledger("S\t" + key + "\t" + KindAt(seq) + "\t1700000000000\t17\n");
-      Ledger("P\t" + key + "\n");
+      SendOne(device, boot, seq);
+      Puback(device, boot, seq);
     }
+  }
+  void SendOne(const std::string& device, int boot, int seq) {
+    Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000000\t17\n");
+  }
+  void Puback(const std::string& device, int boot, int seq) {
+    Ledger("P\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\n");
   }
   void Resend(const std::string& device, int boot, int seq) {
     Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000001\t17\n");
@@ -407,6 +412,85 @@ TEST_F(JudgeTest, SeesAnEffectInTheWrongQueue) {
   effects_.push_back({1, "shop-bulk", "vm-1", 7, 1, "sale"});
   Event("vm-1", 7, 1);
   EXPECT_EQ(Judge().misplaced, 1u);
+}
+
+TEST_F(JudgeTest, APubackOfTheListenerIsTheGatewaysAnswer) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  for (int seq = 1; seq <= 5; ++seq) SendOne("vm-1", 7, seq);
+  for (int seq = 1; seq <= 4; ++seq) Puback("vm-1", 7, seq);
+  for (int seq : {1, 2, 3}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 4u);
+  EXPECT_EQ(v.applied, 3u);
+  EXPECT_EQ(v.missing, 1u) << "4 was acknowledged";
+  EXPECT_EQ(v.open, 1u) << "5 was not";
+  EXPECT_EQ(v.lost_in_broker, 0u) << "there is none";
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, ABrokersPubackBesideTheListenerStaysNoAnswer) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  SendOne("vm-1", 7, 1);
+  Puback("vm-1", 7, 1);
+  Both("vm-1", 7, 1);
+  Send("vm-2", 7, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.devices, 2u);
+  EXPECT_EQ(v.accepted, 1u);
+  EXPECT_EQ(v.lost_in_broker, 1u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+}
+
+TEST_F(JudgeTest, ADeviceThatMovesToTheListenerIsAnsweredByPubackFromThenOn) {
+  Send("vm-1", 7, 2);
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  SendOne("vm-1", 8, 1);
+  Puback("vm-1", 8, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.accepted, 1u);
+  EXPECT_EQ(v.missing, 1u);
+  EXPECT_EQ(v.lost_in_broker, 2u);
+}
+
+TEST_F(JudgeTest, OrderOnTheListenerIsThatOfThePubacks) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  for (int seq = 1; seq <= 5; ++seq) SendOne("vm-1", 7, seq);
+  for (int seq = 1; seq <= 5; ++seq) Puback("vm-1", 7, seq);
+  for (int seq : {1, 4, 2, 5, 3}) Both("vm-1", 7, seq);  // 3 is alone in its queue
+  EXPECT_EQ(Judge().order_breaks_store, 1u);
+}
+
+TEST_F(JudgeTest, OnTheListenerTooWhatWasRefusedForNowMayFollowLater) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  for (int seq : {1, 2, 4}) SendOne("vm-1", 7, seq);
+  for (int seq : {1, 4, 2}) Puback("vm-1", 7, seq);  // 2 had no room, and came again
+  for (int seq : {1, 4, 2}) Both("vm-1", 7, seq);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.late, 2u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+}
+
+TEST_F(JudgeTest, SeesAPubackForWhatWasNeverSent) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  SendOne("vm-1", 7, 1);
+  Puback("vm-1", 7, 1);
+  Puback("vm-1", 7, 2);
+  Both("vm-1", 7, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.named_unsent, 1u);
+  EXPECT_FALSE(v.Good());
+}
+
+TEST_F(JudgeTest, WhatTheListenerRefusedIsNotMissing) {
+  Ledger("D\tvm-1\tlistener\tvending\n");
+  for (int seq : {1, 2}) SendOne("vm-1", 7, seq);
+  Puback("vm-1", 7, 1);
+  Ledger("X\tvm-1\t7\t2\tpayload format invalid (0x99)\n");
+  Both("vm-1", 7, 1);
+  const Verdict v = Judge();
+  EXPECT_EQ(v.refused, 1u);
+  EXPECT_EQ(v.open, 0u);
+  EXPECT_TRUE(v.Good()) << v.ToJson();
 }
 
 TEST_F(JudgeTest, WildNumbersDoNotEatTheMemory) {

@@ -54,8 +54,8 @@ bool ReadLedger(const std::string& path, Tally& tally, std::string& error) {
     uint64_t boot = 0;
     uint64_t seq = 0;
     if (what == "D") {
-      if (column.count < 2) return false;
-      tally.SourceDevice(device);
+      if (column.count < 3) return false;
+      tally.SourceDevice(device, column.at[2]);
       return true;
     }
     if (column.count < 4 || device.empty() || !Number(column.at[2], boot)) return false;

@@ -1,4 +1,5 @@
-// sluice-judge: did every event that a receipt names take effect exactly once, in order? It compares the simulators'
+// sluice-judge: did every event that the gateway answered, by receipt or by PUBACK on its own listener, take effect exactly
+// once, in order? It compares the simulators'
 // ledgers with the cloud's stores and the bus, and believes neither edge nor cloud.
 #include <sys/stat.h>
 

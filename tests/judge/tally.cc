@@ -36,17 +36,30 @@ void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind
   source.boots[boot].Sent(seq, kind, source.sendings++);
 }
 
-void Tally::Puback(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).puback = true; }
+void Tally::SourceDevice(std::string_view device, std::string_view transport) {
+  Device& source = DeviceAt(device);
+  source.in_ledger = true;
+  source.on_listener = transport == "listener";
+}
+
+void Tally::Puback(std::string_view device, uint64_t boot, uint64_t seq) {
+  Device& source = DeviceAt(device);
+  source.boots[boot].At(seq).puback = true;
+  if (source.on_listener) Answered(source, boot, {{seq, seq}});
+}
+
+void Tally::Answered(Device& source, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
+  const uint64_t never_sent = source.boots[boot].Answer(ranges);
+  if (never_sent == 0) return;
+  notes.named_unsent += never_sent;
+  notes.faults.push_back("an answer to " + source.name + " boot " + std::to_string(boot) + " names " +
+                         std::to_string(never_sent) + " numbers that were never sent");
+}
 
 void Tally::Unheard(std::string_view device, uint64_t boot, uint64_t seq) { DeviceAt(device).boots[boot].Unheard(seq); }
 
 void Tally::Receipt(std::string_view device, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges) {
-  Device& source = DeviceAt(device);
-  const uint64_t never_sent = source.boots[boot].Receipt(ranges);
-  if (never_sent == 0) return;
-  notes.named_unsent += never_sent;
-  notes.faults.push_back("a receipt for " + source.name + " boot " + std::to_string(boot) + " names " +
-                         std::to_string(never_sent) + " numbers that were never sent");
+  Answered(DeviceAt(device), boot, ranges);
 }
 
 void Tally::Refused(std::string_view device, uint64_t boot, uint64_t seq) { At(device, boot, seq).refused = true; }

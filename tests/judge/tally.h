@@ -20,6 +20,7 @@ namespace sluice::judge {
 struct Device {
   std::string name;
   bool in_ledger = false;
+  bool on_listener = false;  // as the newest D line has it
   uint32_t sendings = 0;
   std::map<uint64_t, Boot> boots;
 };
@@ -40,7 +41,7 @@ struct Verdict {
   uint64_t duplicates_store = 0, duplicates_bus = 0, missing_effects = 0, missing_events = 0;
   uint64_t order_breaks_store = 0, order_breaks_bus = 0, late = 0, redelivered = 0;
   uint64_t sent = 0, puback = 0, refused = 0, lost_in_broker = 0, open = 0;
-  uint64_t named_unsent = 0;      // a receipt for a number that was never sent
+  uint64_t named_unsent = 0;      // an answer for a number that was never sent
   uint64_t misplaced = 0;         // an effect in another queue than its kind's
   uint64_t effects = 0, events = 0, unnumbered = 0, foreign = 0;
   uint64_t dead_letters = 0;
@@ -61,7 +62,7 @@ struct Verdict {
 class Tally {
  public:
   // Of the ledgers.
-  void SourceDevice(std::string_view device) { DeviceAt(device).in_ledger = true; }
+  void SourceDevice(std::string_view device, std::string_view transport);
   void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind);
   void Puback(std::string_view device, uint64_t boot, uint64_t seq);
   void Unheard(std::string_view device, uint64_t boot, uint64_t seq);
@@ -80,6 +81,8 @@ class Tally {
  private:
   uint32_t IndexOf(std::string_view device);
   Device& DeviceAt(std::string_view device) { return devices_[IndexOf(device)]; }
+  // What tells a device that the gateway took an event: a receipt, or on the gateway's own listener a PUBACK.
+  void Answered(Device& source, uint64_t boot, const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
   Record& At(std::string_view device, uint64_t boot, uint64_t seq) { return DeviceAt(device).boots[boot].At(seq); }
 
   struct Hash {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <cstring>
 
 namespace sluice::eventbus {
 namespace {
@@ -15,12 +16,25 @@ void Append(std::string& out, Number value) {
   out.append(buffer, end);
 }
 
+// True: none of the eight bytes needs an escape.
+bool IsPlain(const char* text) {
+  constexpr uint64_t kOnes = 0x0101010101010101, kHighs = 0x8080808080808080;
+  uint64_t bytes;
+  std::memcpy(&bytes, text, sizeof bytes);
+  // The high bit of a byte is set where it is zero; it may be set above such a byte too, which does no harm.
+  const auto zeros = [](uint64_t value) { return (value - kOnes) & ~value & kHighs; };
+  const uint64_t controls = (bytes - kOnes * 0x20) & ~bytes & kHighs;
+  return (controls | zeros(bytes ^ kOnes * '"') | zeros(bytes ^ kOnes * '\\')) == 0;
+}
+
 }  // namespace
 
 void AppendJsonString(std::string& out, std::string_view text) {
   out.push_back('"');
   size_t from = 0;
   for (size_t i = 0; i < text.size(); ++i) {
+    while (i + 8 <= text.size() && IsPlain(text.data() + i)) i += 8;
+    if (i == text.size()) break;
     const auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, from, i - from);
@@ -63,17 +77,23 @@ void AppendJsonSeconds(std::string& out, int64_t unix_ms) {
   out.append(decimals, sizeof decimals);
 }
 
-JsonObject& JsonObject::Unsigned(std::string_view name, uint64_t value) {
+JsonObject& JsonObject::Unsigned(JsonName name, uint64_t value) {
   Name(name);
   Append(out_, value);
   return *this;
 }
 
-void JsonObject::Name(std::string_view name) {
+void JsonObject::Name(JsonName name) {
   if (!first_) out_.push_back(',');
   first_ = false;
-  AppendJsonString(out_, name);
-  out_.push_back(':');
+  if (name.plain()) {
+    out_.push_back('"');
+    out_.append(name.text());
+    out_.append("\":", 2);
+  } else {
+    AppendJsonString(out_, name.text());
+    out_.push_back(':');
+  }
 }
 
 }  // namespace sluice::eventbus

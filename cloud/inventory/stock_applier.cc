@@ -141,7 +141,7 @@ absl::Status StockApplier::Move(store::Transaction& transaction, const ingest::O
   eventbus::JsonObject body(body_);
   body.Text("kind", event_.kind).Text("productId", product);
   if (!movement.selection->empty()) body.Text("selection", *movement.selection);
-  body.Number(event.has_stock_count() ? "level" : "quantity", movement.number);
+  body.Number(std::string_view(event.has_stock_count() ? "level" : "quantity"), movement.number);
   if (event.has_sale()) {
     const auto& sale = event.sale();
     if (sale.has_price()) AppendPrice(body, sale.price());

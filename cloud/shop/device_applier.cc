@@ -1,7 +1,6 @@
 #include "cloud/shop/device_applier.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/status.h"
 #include "cloud/ingest/effect.h"
@@ -26,6 +25,8 @@ constexpr store::Sql kInsertFact{
     "ittttt" "iititt" "it"};
 constexpr store::Sql kFactContent{"SELECT content FROM device_facts WHERE shop_id = ? AND event_id = ?", "tt", "t"};
 
+using Measurements = std::vector<const event::v1::Measurement*>;
+
 std::string_view SeverityName(event::v1::Alarm::Severity severity) {
   switch (severity) {
     case event::v1::Alarm::SEVERITY_INFO: return "info";
@@ -40,20 +41,23 @@ std::optional<int64_t> Column(bool present, uint64_t value) {
   return static_cast<int64_t>(value);
 }
 
-void AppendTelemetry(std::string& out, const event::v1::Telemetry& telemetry) {
-  // A device that names one measurement twice: the last counts, as in a JSON object.
-  std::map<std::string_view, const event::v1::Measurement*> last;
-  for (const auto& measurement : telemetry.measurements()) last[measurement.name()] = &measurement;
+void AppendTelemetry(std::string& out, const event::v1::Telemetry& telemetry, Measurements& sorted) {
+  sorted.clear();
+  for (const auto& measurement : telemetry.measurements()) sorted.push_back(&measurement);
+  std::stable_sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->name() < b->name(); });
   eventbus::JsonObject values(out);
-  for (const auto& [name, measurement] : last) {
-    eventbus::JsonObject value(values.Value(name));
-    switch (measurement->value_case()) {
-      case event::v1::Measurement::kNumber: value.Number("value", measurement->number()); break;
-      case event::v1::Measurement::kText: value.Text("value", measurement->text()); break;
-      case event::v1::Measurement::kFlag: value.Bool("value", measurement->flag()); break;
+  for (size_t i = 0; i < sorted.size(); ++i) {
+    // A device that names one measurement twice: the last counts, as in a JSON object.
+    if (i + 1 < sorted.size() && sorted[i + 1]->name() == sorted[i]->name()) continue;
+    const event::v1::Measurement& measurement = *sorted[i];
+    eventbus::JsonObject value(values.Value(std::string_view(measurement.name())));
+    switch (measurement.value_case()) {
+      case event::v1::Measurement::kNumber: value.Number("value", measurement.number()); break;
+      case event::v1::Measurement::kText: value.Text("value", measurement.text()); break;
+      case event::v1::Measurement::kFlag: value.Bool("value", measurement.flag()); break;
       case event::v1::Measurement::VALUE_NOT_SET: value.Value("value").append("null"); break;
     }
-    if (!measurement->unit().empty()) value.Text("unit", measurement->unit());
+    if (!measurement.unit().empty()) value.Text("unit", measurement.unit());
     value.Close();
   }
   values.Close();
@@ -115,7 +119,7 @@ absl::Status DeviceApplier::Apply(store::Transaction& transaction, const ingest:
   ingest::FillCause(origin, event, event_);
   body_.clear();
   if (event.has_telemetry()) {
-    AppendTelemetry(body_, event.telemetry());
+    AppendTelemetry(body_, event.telemetry(), measurements_);
   } else if (event.has_alarm()) {
     AppendAlarm(body_, event.alarm());
   } else {

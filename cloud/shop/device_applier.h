@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "cloud/ingest/apply.h"
@@ -43,6 +44,7 @@ class DeviceApplier final : public ingest::Applier {
   RecentIds recent_;
   // Keep their capacity.
   std::string key_, body_;
+  std::vector<const event::v1::Measurement*> measurements_;
   eventbus::Event event_;
 };
 

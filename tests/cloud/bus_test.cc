@@ -62,6 +62,26 @@ TEST(JsonTest, EscapesAndSurvives) {
   EXPECT_EQ(nan, "null");
 }
 
+TEST(JsonTest, EscapesWhereverItStands) {
+  for (char c = 1; c < 0x7F; ++c) {
+    for (size_t at = 0; at < 20; ++at) {
+      std::string text(20, 'x');
+      text[at] = c;
+      std::string out;
+      eventbus::AppendJsonString(out, text);
+      ASSERT_EQ(nlohmann::json::parse(out).get<std::string>(), text) << static_cast<int>(c) << " at " << at;
+    }
+  }
+}
+
+TEST(JsonTest, ANameIsEscapedToo) {
+  std::string out;
+  eventbus::JsonObject object(out);
+  object.Number("n", int64_t{1}).Text(std::string_view("a\"b"), "x").Bool("c\"d", true);
+  object.Close();
+  EXPECT_EQ(out, R"({"n":1,"a\"b":"x","c\"d":true})");
+}
+
 class ShopBusTest : public ::testing::Test {
  protected:
   void StartRelay() {

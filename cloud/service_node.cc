@@ -2,6 +2,7 @@
 
 #include <grpcpp/server_context.h>
 
+#include <optional>
 #include <utility>
 
 #include "base/status.h"
@@ -60,7 +61,7 @@ absl::StatusOr<Business> BusinessOf(const std::string& service) {
 
 class Node final : public ServiceNode {
  public:
-  Node(std::string service, std::string source) : service_(std::move(service)), writer_(std::move(source)) {}
+  explicit Node(std::string service) : service_(std::move(service)) {}
 
   ~Node() override { Drain(); }
 
@@ -71,6 +72,8 @@ class Node final : public ServiceNode {
     const std::string base = StrCat(config.data_dir, "/", service_);
     ASSIGN_OR_RETURN(store_, store::Store::Open({.path = base + ".db"},
                                                 {eventbus::Schema(), ingest::Schema(), business_.schema}));
+    fresh_.emplace(store_->committed_position());
+    writer_.emplace(service_ + "-service", &*fresh_);
     const std::string trust_domain = config.trust_domain;
     const Authorize reader = [trust_domain](const grpc::CallbackServerContext& context) {
       return serving::RequireReader(context, trust_domain);
@@ -79,9 +82,9 @@ class Node final : public ServiceNode {
     file_ = std::make_unique<eventbus::JsonLinesFile>(base + "-events.jsonl");
     ASSIGN_OR_RETURN(relay_, eventbus::Relay::Start({}, *store_, *file_, [alarm](const absl::Status& status) {
                        alarm(std::string(MessageOf(status)));
-                     }));
+                     }, &*fresh_));
     ASSIGN_OR_RETURN(cursors_, ingest::SqlCursorStore::Open({.lease_ms = config.lease_ms, .alarm = alarm}, *store_,
-                                                            *business_.applier, writer_, clock, random));
+                                                            *business_.applier, *writer_, clock, random));
     worker_ = std::make_unique<ingest::ApplyWorker>([this, alarm] {
       if (absl::Status status = store_->CheckpointWhenIdle(); !status.ok()) {
         alarm(StrCat("checkpoint: ", MessageOf(status)));
@@ -140,7 +143,8 @@ class Node final : public ServiceNode {
   bool drained_ = false;
   Business business_;
   std::unique_ptr<store::Store> store_;
-  eventbus::OutboxWriter writer_;
+  std::optional<eventbus::FreshRows> fresh_;
+  std::optional<eventbus::OutboxWriter> writer_;
   std::unique_ptr<eventbus::TailService> tail_;
   std::unique_ptr<eventbus::JsonLinesFile> file_;
   std::unique_ptr<eventbus::Relay> relay_;
@@ -156,7 +160,7 @@ class Node final : public ServiceNode {
 absl::StatusOr<std::unique_ptr<ServiceNode>> ServiceNode::Start(const Config& config, const std::string& service,
                                                                 const Clock& clock, Random& random,
                                                                 std::function<void(const std::string&)> alarm) {
-  auto node = std::make_unique<Node>(service, service + "-service");
+  auto node = std::make_unique<Node>(service);
   RETURN_IF_ERROR(WithContext(node->Start(config, clock, random, alarm), service));
   return node;
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "base/item.h"
@@ -41,7 +42,7 @@ class Publisher {
  public:
   virtual ~Publisher() = default;
   // The envelope as one line of JSON. OK: taken over, the relay does not give it again; an error: not taken at all.
-  virtual absl::Status Publish(uint64_t position, const std::string& entity, const std::string& envelope_json) = 0;
+  virtual absl::Status Publish(uint64_t position, std::string_view entity, std::string_view envelope_json) = 0;
   // What was published so far is handed on, where it was gathered: consumers see it. Not yet durable.
   virtual absl::Status Push() = 0;
   // Everything published so far is durable.

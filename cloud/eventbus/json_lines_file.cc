@@ -41,8 +41,7 @@ absl::Status JsonLinesFile::Resume(const std::string& mark) {
   return absl::OkStatus();
 }
 
-absl::Status JsonLinesFile::Publish(uint64_t /*position*/, const std::string& /*entity*/,
-                                    const std::string& envelope_json) {
+absl::Status JsonLinesFile::Publish(uint64_t /*position*/, std::string_view /*entity*/, std::string_view envelope_json) {
   gathered_.append(envelope_json);
   gathered_.push_back('\n');
   return absl::OkStatus();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/unique_fd.h"
 #include "cloud/eventbus/event_bus.h"
@@ -16,7 +17,7 @@ class JsonLinesFile final : public Publisher {
   explicit JsonLinesFile(std::string path) : path_(std::move(path)) {}
   ~JsonLinesFile() override;
 
-  absl::Status Publish(uint64_t position, const std::string& entity, const std::string& envelope_json) override;
+  absl::Status Publish(uint64_t position, std::string_view entity, std::string_view envelope_json) override;
   absl::Status Push() override;
   absl::Status Flush() override;
   std::string Mark() const override;

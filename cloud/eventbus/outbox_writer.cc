@@ -48,8 +48,10 @@ void AppendEnvelope(std::string& out, std::string_view source, const Event& even
 absl::Status OutboxWriter::Write(store::Transaction& transaction, const Event& event) {
   envelope_.clear();
   AppendEnvelope(envelope_, source_, event);
+  const int64_t position = transaction.NextPosition();
+  if (fresh_ != nullptr) fresh_->Add(transaction, position, event.entity, envelope_);
   return transaction
-      .Run(kInsert, transaction.NextPosition(), event.type, event.entity, envelope_, event.queue, event.device_id,
+      .Run(kInsert, position, event.type, event.entity, envelope_, event.queue, event.device_id,
            AsColumn(event.boot), AsColumn(event.seq), event.kind, event.cause.ToHex())
       .status();
 }

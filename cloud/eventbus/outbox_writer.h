@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cloud/eventbus/event_bus.h"
+#include "cloud/eventbus/fresh_rows.h"
 #include "cloud/store/migration.h"
 
 namespace sluice::eventbus {
@@ -18,14 +19,14 @@ void AppendEnvelope(std::string& out, std::string_view source, const Event& even
 // Within the store's Write only, so for one thread at a time.
 class OutboxWriter final : public Writer {
  public:
-  // `source`: shop-service, inventory-service, attendance-service.
-  explicit OutboxWriter(std::string source) : source_(std::move(source)) {}
+  // `source`: shop-service, inventory-service, attendance-service. `fresh` may be null: nobody reads from memory.
+  explicit OutboxWriter(std::string source, FreshRows* fresh = nullptr) : source_(std::move(source)), fresh_(fresh) {}
   absl::Status Write(store::Transaction& transaction, const Event& event) override;
 
  private:
   const std::string source_;
+  FreshRows* const fresh_;
   std::string envelope_;   // keeps its capacity
-  std::string cause_;
 };
 
 }  // namespace sluice::eventbus

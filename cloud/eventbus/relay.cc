@@ -22,12 +22,12 @@ constexpr store::Sql kPage{
 }  // namespace
 
 Relay::Relay(RelayOptions options, store::Store& store, Publisher& publisher,
-             std::function<void(const absl::Status&)> alarm)
-    : options_(std::move(options)), store_(store), publisher_(publisher), alarm_(std::move(alarm)) {}
+             std::function<void(const absl::Status&)> alarm, FreshRows* fresh)
+    : options_(std::move(options)), store_(store), publisher_(publisher), alarm_(std::move(alarm)), fresh_(fresh) {}
 
 absl::StatusOr<std::unique_ptr<Relay>> Relay::Start(RelayOptions options, store::Store& store, Publisher& publisher,
-                                                    std::function<void(const absl::Status&)> alarm) {
-  std::unique_ptr<Relay> relay(new Relay(std::move(options), store, publisher, std::move(alarm)));
+                                                    std::function<void(const absl::Status&)> alarm, FreshRows* fresh) {
+  std::unique_ptr<Relay> relay(new Relay(std::move(options), store, publisher, std::move(alarm), fresh));
   std::string mark;
   const absl::Status read = store.Read([&](store::Transaction& transaction) -> absl::Status {
     ASSIGN_OR_RETURN(store::Statement * note, transaction.Find(kReadNote, relay->options_.publisher));
@@ -84,7 +84,7 @@ void Relay::Run() {
     }
     absl::Status status;
     while (status.ok() && store_.committed_position() > published()) {
-      status = PublishPage();
+      status = PublishSome();
       if (Steady::now() >= note_at) break;
     }
     if (status.ok() && noted_ != published() && (stopping || Steady::now() >= note_at)) {
@@ -102,30 +102,49 @@ void Relay::Run() {
   }
 }
 
-absl::Status Relay::PublishPage() {
-  // Asked before the read: whatever is committed by now is in it, so a page that is not full means up to here.
+absl::Status Relay::PublishSome() {
+  // Asked before anything is read: whatever is committed by now is in what is read to its end.
   const int64_t committed = store_.committed_position();
-  int64_t last = published();
+  const int64_t after = published();
+  int64_t last = after;
+  bool all = false;
+  absl::Status status = PublishFresh(after, last, all);
+  if (status.ok() && !all && last == after) status = PublishPage(after, last, all);
+  {
+    // After a failure too: what Publish took must not be given to it twice.
+    std::lock_guard lock(mutex_);
+    published_ = status.ok() && all ? std::max(last, committed) : last;
+  }
+  if (status.ok()) status = publisher_.Push();
+  progress_.notify_all();
+  return status;
+}
+
+absl::Status Relay::PublishFresh(int64_t after, int64_t& last, bool& all) {
+  if (fresh_ == nullptr) return absl::OkStatus();
+  const FreshRows::Coverage coverage = fresh_->Take(after, rows_);
+  if (coverage == FreshRows::Coverage::kNone) return absl::OkStatus();
+  all = coverage == FreshRows::Coverage::kAll;
+  return rows_.ForEachAbove(after, [&](int64_t position, std::string_view entity, std::string_view envelope) {
+    absl::Status status = publisher_.Publish(static_cast<uint64_t>(position), entity, envelope);
+    if (status.ok()) last = position;
+    return status;
+  });
+}
+
+absl::Status Relay::PublishPage(int64_t after, int64_t& last, bool& all) {
   int rows = 0;
-  absl::Status status = store_.Read([&](store::Transaction& transaction) {
-    ASSIGN_OR_RETURN(store::Statement * page, transaction.Query(kPage, last, options_.page));
+  const absl::Status status = store_.Read([&](store::Transaction& transaction) {
+    ASSIGN_OR_RETURN(store::Statement * page, transaction.Query(kPage, after, options_.page));
     for (;;) {
       ASSIGN_OR_RETURN(const bool more, page->Next());
       if (!more) return absl::OkStatus();
-      entity_.assign(page->Text(1));
-      envelope_.assign(page->Text(2));
-      RETURN_IF_ERROR(publisher_.Publish(static_cast<uint64_t>(page->Int(0)), entity_, envelope_));
+      RETURN_IF_ERROR(publisher_.Publish(static_cast<uint64_t>(page->Int(0)), page->Text(1), page->Text(2)));
       last = page->Int(0);
       ++rows;
     }
   });
-  {
-    // After a failure too: what Publish took must not be given to it twice.
-    std::lock_guard lock(mutex_);
-    published_ = status.ok() && rows < options_.page ? std::max(last, committed) : last;
-  }
-  if (status.ok()) status = publisher_.Push();
-  progress_.notify_all();
+  all = rows < options_.page;
   return status;
 }
 

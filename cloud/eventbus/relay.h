@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "cloud/eventbus/event_bus.h"
+#include "cloud/eventbus/fresh_rows.h"
 #include "cloud/store/store.h"
 
 namespace sluice::eventbus {
@@ -27,10 +28,12 @@ struct RelayOptions {
 // same ids; a publisher with a mark (the file) drops it first, so that nothing is doubled there.
 class Relay {
  public:
-  // Reads the note and lets the publisher resume. `store` and `publisher` outlive it. `alarm` gets failures, from the
-  // relay's thread; publishing goes on by itself when they pass. Call before the store's first Write.
+  // Reads the note and lets the publisher resume. `store`, `publisher` and `fresh` (may be null: all is read from the
+  // table) outlive it. `alarm` gets failures, from the relay's thread; publishing goes on by itself when they pass. Call
+  // before the store's first Write.
   static absl::StatusOr<std::unique_ptr<Relay>> Start(RelayOptions options, store::Store& store, Publisher& publisher,
-                                                      std::function<void(const absl::Status&)> alarm);
+                                                      std::function<void(const absl::Status&)> alarm,
+                                                      FreshRows* fresh = nullptr);
   // Publishes what is committed, notes it, ends the thread.
   ~Relay();
 
@@ -41,22 +44,26 @@ class Relay {
 
  private:
   Relay(RelayOptions options, store::Store& store, Publisher& publisher,
-        std::function<void(const absl::Status&)> alarm);
+        std::function<void(const absl::Status&)> alarm, FreshRows* fresh);
   void Run();
-  absl::Status PublishPage();    // what is committed, at most a page
+  absl::Status PublishSome();    // what is committed, as far as memory has it, or a page of the table
+  // These set `last` to the position of the last row that the publisher took, and `all` if there is none committed above.
+  absl::Status PublishFresh(int64_t after, int64_t& last, bool& all);
+  absl::Status PublishPage(int64_t after, int64_t& last, bool& all);
   absl::Status Note();
 
   const RelayOptions options_;
   store::Store& store_;
   Publisher& publisher_;
   const std::function<void(const absl::Status&)> alarm_;
+  FreshRows* const fresh_;
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, progress_;
   bool stop_ = false;            // guarded by mutex_
   int64_t published_ = 0;        // guarded by mutex_
   int64_t noted_ = 0;            // from here the thread's own
-  std::string entity_, envelope_;
+  RowBuffer rows_;
   std::thread thread_;
 };
 

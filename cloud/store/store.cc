@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +34,12 @@ constexpr const char* kVersionTable =
 absl::StatusOr<Statement*> Transaction::Prepare(const Sql& sql) { return &connection_.Prepare(sql); }
 
 int64_t Transaction::NextPosition() { return next_position_++; }
+
+void Transaction::Join(Participant& participant) {
+  if (std::find(participants_.begin(), participants_.end(), &participant) == participants_.end()) {
+    participants_.push_back(&participant);
+  }
+}
 
 absl::StatusOr<Statement*> Transaction::OnlyRow(Statement* statement) {
   ASSIGN_OR_RETURN(const bool found, statement->Next());
@@ -127,6 +134,7 @@ absl::Status Store::Write(Work work) {
     Transaction transaction(*writer_, next_position_);
     absl::Status status = work(transaction);
     if (status.ok()) status = writer_->Run(kCommit);
+    for (Participant* participant : transaction.participants_) participant->Ended(status.ok());
     if (!status.ok()) {
       // It fails where SQLite rolled back by itself (full disk, I/O error).
       writer_->Run(kRollback).IgnoreError();

@@ -26,6 +26,15 @@ namespace sluice::store {
 class Connection;
 class Store;
 
+// Who keeps something in memory of what a transaction writes.
+class Participant {
+ public:
+  virtual ~Participant() = default;
+  // On the writing thread, before the next transaction begins and before anybody else sees that this one has ended. False:
+  // rolled back, or the commit failed, in which case the next start may still find it committed.
+  virtual void Ended(bool committed) = 0;
+};
+
 // What may be done within one transaction; lives as long as the call of Write or Read that handed it out.
 class Transaction {
  public:
@@ -59,6 +68,9 @@ class Transaction {
   // transaction was rolled back. Within Write only.
   int64_t NextPosition();
 
+  // Tells `participant` how the transaction ended; once, however often it joins. Within Write only.
+  void Join(Participant& participant);
+
  private:
   friend class Store;
   Transaction(Connection& connection, int64_t& next_position)
@@ -67,6 +79,7 @@ class Transaction {
 
   Connection& connection_;
   int64_t& next_position_;
+  std::vector<Participant*> participants_;
 };
 
 struct StoreOptions {

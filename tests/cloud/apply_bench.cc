@@ -45,11 +45,12 @@ void Bench(const char* name, const std::string& folder, store::Component schema,
   SystemRandom random;
   auto store = store::Store::Open({.path = folder + "/bench.db"}, {eventbus::Schema(), ingest::Schema(), schema});
   Die(store.status());
-  eventbus::OutboxWriter writer("shop-service");
+  eventbus::FreshRows fresh((*store)->committed_position());
+  eventbus::OutboxWriter writer("shop-service", with_relay ? &fresh : nullptr);
   eventbus::JsonLinesFile file(folder + "/events.jsonl");
   std::unique_ptr<eventbus::Relay> relay;
   if (with_relay) {
-    auto started = eventbus::Relay::Start({}, **store, file, [](const absl::Status& status) { Die(status); });
+    auto started = eventbus::Relay::Start({}, **store, file, [](const absl::Status& status) { Die(status); }, &fresh);
     Die(started.status());
     relay = *std::move(started);
   }

@@ -87,7 +87,8 @@ class ShopBusTest : public ::testing::Test {
   void StartRelay() {
     file_ = std::make_unique<eventbus::JsonLinesFile>(path_);
     auto relay = eventbus::Relay::Start({.note_every_ms = 3'600'000}, *ingest_.store, *file_,
-                                        [](const absl::Status& status) { ADD_FAILURE() << status.ToString(); });
+                                        [](const absl::Status& status) { ADD_FAILURE() << status.ToString(); },
+                                        ingest_.fresh.get());
     ASSERT_TRUE(relay.ok());
     relay_ = *std::move(relay);
   }

@@ -79,19 +79,26 @@ inline Item Gap(uint64_t first, uint64_t last, GapReason reason = GapReason::kQu
 template <typename Business>
 class Ingest {
  public:
-  Ingest(const std::string& folder, store::Component schema, ingest::Applier* applier = nullptr)
-      : path_(folder + "/service.db"), schema_(std::move(schema)), applier_(applier ? applier : &business_) {
+  Ingest(const std::string& folder, store::Component schema, ingest::Applier* applier = nullptr,
+         size_t fresh_bytes = 1u << 20)
+      : path_(folder + "/service.db"),
+        schema_(std::move(schema)),
+        applier_(applier ? applier : &business_),
+        fresh_bytes_(fresh_bytes) {
     Reopen();
   }
 
   void Reopen() {
     cursors.reset();
+    fresh.reset();
     store.reset();
     auto opened = store::Store::Open({.path = path_}, {eventbus::Schema(), ingest::Schema(), schema_});
     if (!opened.ok()) FAIL() << opened.status().ToString();
     store = *std::move(opened);
+    fresh = std::make_unique<eventbus::FreshRows>(store->committed_position(), fresh_bytes_);
+    writer_ = std::make_unique<eventbus::OutboxWriter>("test-service", fresh.get());
     auto cursors_opened = ingest::SqlCursorStore::Open({.lease_ms = 60'000, .alarm = [](const std::string&) {}}, *store,
-                                                       *applier_, writer_, clock, random);
+                                                       *applier_, *writer_, clock, random);
     if (!cursors_opened.ok()) FAIL() << cursors_opened.status().ToString();
     cursors = *std::move(cursors_opened);
   }
@@ -137,6 +144,7 @@ class Ingest {
   ManualClock clock;
   SeededRandom random{1};
   std::unique_ptr<store::Store> store;
+  std::unique_ptr<eventbus::FreshRows> fresh;   // for a relay, which ends before Reopen
   std::unique_ptr<ingest::SqlCursorStore> cursors;
 
  private:
@@ -144,7 +152,8 @@ class Ingest {
   const store::Component schema_;
   Business business_;
   ingest::Applier* const applier_;
-  eventbus::OutboxWriter writer_{"test-service"};
+  const size_t fresh_bytes_;
+  std::unique_ptr<eventbus::OutboxWriter> writer_;
 };
 
 }  // namespace sluice::cloud

@@ -20,10 +20,11 @@ constexpr uint64_t kBatch = 20;
 
 // Applies batches with the relay running, a byte into `progress` after each, until it is killed.
 [[noreturn]] void Serve(const std::string& folder, int progress) {
-  Ingest<shop::DeviceApplier> ingest(folder, shop::Schema());
+  // Room for a batch or two: much goes through memory, some is read back.
+  Ingest<shop::DeviceApplier> ingest(folder, shop::Schema(), nullptr, 15'000);
   eventbus::JsonLinesFile file(folder + "/events.jsonl");
   auto relay = eventbus::Relay::Start({.page = 7, .note_every_ms = 3}, *ingest.store, file,
-                                      [](const absl::Status&) { _exit(1); });
+                                      [](const absl::Status&) { _exit(1); }, ingest.fresh.get());
   uint64_t cursor = ingest.CursorNow(Queue::kShopBulk);
   const auto lease = ingest.OpenStream(Queue::kShopBulk);
   for (;;) {

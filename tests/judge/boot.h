@@ -32,7 +32,8 @@ class Boot {
   void Sent(uint64_t seq, Kind kind, uint32_t sending);
   // The broker said that the newest sending reached nobody.
   void Unheard(uint64_t seq);
-  // An answer of the gateway (a receipt; on its own listener a PUBACK) names closed ranges. Returns how many numbers of them were never sent; each counts once.
+  // An answer of the gateway (a receipt; on its own listener a PUBACK) names closed ranges. Returns how many numbers of them
+  // were never sent; each counts once.
   uint64_t Answer(const std::vector<std::pair<uint64_t, uint64_t>>& ranges);
 
   // The earliest sending with which the number can have come to the gateway, as far as the ledger tells: the first that

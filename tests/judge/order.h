@@ -4,8 +4,9 @@
 // A lower (boot, seq) after a higher one is *late*, and no fault, where the ledger proves that the lower arrived after the
 // higher: each sending of it before the one that the higher arrived with was lost on the way. There are two proofs of a loss:
 //   - the broker's PUBACK said that this sending reached nobody (the gateway had no session there);
-//   - a receipt of the boot names a number of the same queue that was sent later, and not this one. The way is first in,
-//     first out, and what was taken first in a queue is safe first: what a receipt passes over had not been taken.
+//   - an answer (a receipt, the listener's PUBACK) for the boot names a number of the same queue that was sent later, and not
+//     this one. The way is first in, first out, and what was taken first in a queue is safe first: what an answer passes
+//     over had not been taken.
 // Everything else is a *break*: without a proof the first sending counts, whatever was sent again, lost connections and
 // killed programs or not. A receipt proves nothing for another boot or queue, nor for what was sent after all that it names.
 //

@@ -58,6 +58,14 @@ absl::Status Connection::Script(const std::string& sql) {
   return StatusOf(soci::sqlite3_soci_error(text, result), broken_);
 }
 
+void Connection::EndQueries() {
+  sqlite_api::sqlite3* const handle = Handle(session_);
+  for (auto* statement = sqlite_api::sqlite3_next_stmt(handle, nullptr); statement != nullptr;
+       statement = sqlite_api::sqlite3_next_stmt(handle, statement)) {
+    if (sqlite_api::sqlite3_stmt_busy(statement) != 0) sqlite_api::sqlite3_reset(statement);
+  }
+}
+
 absl::Status Connection::Run(const Sql& sql) { return Prepare(sql).Run().status(); }
 
 }  // namespace sluice::store

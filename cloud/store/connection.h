@@ -21,6 +21,8 @@ class Connection {
   // Several statements at once, no values: schema files.
   absl::Status Script(const std::string& sql);
   absl::Status Run(const Sql& sql);
+  // Ends queries that were left in the middle: SQLite lets COMMIT pass them, but they go on holding the snapshot.
+  void EndQueries();
 
   bool broken() const { return broken_; }
   // Pages in the WAL after the last commit of this connection.

@@ -133,6 +133,7 @@ absl::Status Store::Write(Work work) {
     const int64_t before = next_position_;
     Transaction transaction(*writer_, next_position_);
     absl::Status status = work(transaction);
+    writer_->EndQueries();
     if (status.ok()) status = writer_->Run(kCommit);
     for (Participant* participant : transaction.participants_) participant->Ended(status.ok());
     if (!status.ok()) {
@@ -182,9 +183,9 @@ absl::Status Store::Read(Work work) {
     int64_t none = 0;
     Transaction transaction(*reader, none);
     status = work(transaction);
+    reader->EndQueries();
     absl::Status end = reader->Run(kCommit);
     if (status.ok()) status = end;
-    // A query that was left in the middle keeps the transaction open.
     if (!end.ok()) reader.reset();
   }
   {

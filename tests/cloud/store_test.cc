@@ -77,6 +77,28 @@ TEST_F(StoreTest, AnErrorRollsEverythingBack) {
   EXPECT_EQ(Count(*store), 1);
 }
 
+TEST_F(StoreTest, AReadThatWasLeftInTheMiddleHoldsNoSnapshot) {
+  auto store = *Open(Schema());
+  const auto insert = [&](int64_t a) {
+    return store->Write([&](Transaction& transaction) { return transaction.Run(kInsert, a, "", Bytes{""}).status(); });
+  };
+  ASSERT_OK(insert(1));
+  ASSERT_OK(insert(2));
+  const auto leave = [&](absl::Status how) {
+    return store->Read([&](Transaction& transaction) -> absl::Status {
+      ASSIGN_OR_RETURN(Statement * row, transaction.Query(kSelect));
+      EXPECT_TRUE(*row->Next());
+      return how;
+    });
+  };
+  EXPECT_TRUE(absl::IsAborted(leave(absl::AbortedError("no"))));
+  ASSERT_OK(insert(3));
+  EXPECT_EQ(Count(*store), 3);
+  ASSERT_OK(leave(absl::OkStatus()));
+  ASSERT_OK(insert(4));
+  EXPECT_EQ(Count(*store), 4);
+}
+
 TEST_F(StoreTest, FaultsOfAStatementAreInternalAndNeverSoundLikeAVerdict) {
   auto store = *Open(Schema());
   EXPECT_EQ(store->Write([&](Transaction& t) { return t.Query(kBroken).status(); }).code(),

@@ -1,0 +1,122 @@
+// Plants ledgers, stores and bus files, and judges them.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "tests/judge/readers.h"
+
+namespace sluice::judge {
+
+class PlantedTest : public testing::Test {
+ protected:
+  struct Planted {
+    int position;
+    std::string queue, device;
+    int boot, seq;
+    std::string kind;
+  };
+
+  PlantedTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "judge-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+  }
+  ~PlantedTest() override { std::filesystem::remove_all(folder_); }
+
+  // Sent, acknowledged by the broker; 1 to `count`, all sales but each third, which is a telemetry.
+  void Send(const std::string& device, int boot, int count) {
+    Ledger("D\t" + device + "\tmqtt\tvending\n");
+    for (int seq = 1; seq <= count; ++seq) {
+      SendOne(device, boot, seq);
+      Puback(device, boot, seq);
+    }
+  }
+  void SendOne(const std::string& device, int boot, int seq) {
+    Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000000\t17\n");
+  }
+  void Puback(const std::string& device, int boot, int seq) {
+    Ledger("P\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\n");
+  }
+  void Resend(const std::string& device, int boot, int seq) {
+    Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + KindAt(seq) + "\t1700000000001\t17\n");
+  }
+  // The broker told that the newest sending reached nobody.
+  void Unheard(const std::string& device, int boot, int seq) {
+    Ledger("N\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\n");
+  }
+  void Receipt(const std::string& device, int boot, const std::string& ranges) {
+    Ledger("R\t" + device + "\t" + std::to_string(boot) + "\t" + ranges + "\n");
+  }
+  void Ledger(const std::string& text) { std::ofstream(Path("ledger.tsv"), std::ios::app) << text; }
+
+  static std::string KindAt(int seq) { return seq % 3 == 0 ? "telemetry" : "sale"; }
+  static std::string QueueAt(int seq) { return seq % 3 == 0 ? "shop-bulk" : "inventory"; }
+
+  void Effect(const std::string& device, int boot, int seq) {
+    effects_.push_back({++position_, QueueAt(seq), device, boot, seq, KindAt(seq)});
+  }
+  // All that the bus tells of it.
+  void Event(const std::string& device, int boot, int seq) {
+    const std::string id = device + std::to_string(boot) + "." + std::to_string(seq);
+    Told(device, boot, seq, "DeviceDataReceived", id + "d");
+    if (seq % 3 != 0) Told(device, boot, seq, "StockUpdated", id + "s");
+  }
+  void Told(const std::string& device, int boot, int seq, const std::string& type, const std::string& id) {
+    const std::string service = seq % 3 == 0 ? "shop" : "inventory";
+    const std::string origin = R"({"gatewayId":"g","deviceId":")" + device + R"(","boot":)" + std::to_string(boot) +
+                               R"(,"seq":)" + std::to_string(seq) + R"(,"kind":")" + KindAt(seq) + "\"}";
+    std::ofstream(Path(service + "-events.jsonl"), std::ios::app)
+        << R"({"eventId":")" << id << R"(","eventType":")" << type
+        << R"(","eventVersion":"1.0","timestamp":1.5,"data":{"x":{"boot":99},"origin":)" << origin
+        << R"(,"shopId":"s"}})" << "\n";
+  }
+  void Both(const std::string& device, int boot, int seq) {
+    Effect(device, boot, seq);
+    Event(device, boot, seq);
+  }
+
+  Verdict Judge() {
+    Store("shop", {"shop-bulk", "shop-urgent"});
+    Store("inventory", {"inventory"});
+    Tally tally;
+    std::string error;
+    EXPECT_TRUE(ReadLedger(Path("ledger.tsv"), tally, error)) << error;
+    for (const char* service : {"shop", "inventory", "attendance"}) {
+      EXPECT_TRUE(ReadStore(Path(std::string(service) + ".db"), tally, error)) << error;
+      EXPECT_TRUE(ReadBus(Path(std::string(service) + "-events.jsonl"), tally, error)) << error;
+    }
+    return tally.Judge(100);
+  }
+
+  void Store(const std::string& service, const std::vector<std::string>& queues) {
+    std::filesystem::remove(Path(service + ".db"));
+    sqlite3* db = nullptr;
+    ASSERT_EQ(sqlite3_open(Path(service + ".db").c_str(), &db), SQLITE_OK);
+    std::string sql =
+        "CREATE TABLE e(position, queue, device_id, boot, seq, kind, event_id);"
+        "CREATE VIEW effects AS SELECT * FROM e;CREATE TABLE dead_letters(gateway, reason);BEGIN;";
+    for (const Planted& one : effects_) {
+      if (std::find(queues.begin(), queues.end(), one.queue) == queues.end()) continue;
+      sql += "INSERT INTO e VALUES(" + std::to_string(one.position) + ",'" + one.queue + "','" + one.device + "'," +
+             std::to_string(one.boot) + "," + std::to_string(one.seq) + ",'" + one.kind + "','id');";
+    }
+    sql += "INSERT INTO e VALUES(1000000,'" + queues[0] + "','vm-1',NULL,NULL,'status','will');COMMIT;";
+    ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
+    sqlite3_close(db);
+  }
+
+  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+
+  std::string folder_;
+  std::vector<Planted> effects_;
+  int position_ = 0;
+};
+
+}  // namespace sluice::judge

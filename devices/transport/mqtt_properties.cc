@@ -34,7 +34,7 @@ constexpr std::array<Row, kRows> MakeTable() {
   // clang-format off
   row(P::kPayloadFormatIndicator,          Kind::kBit,      0, kInPublish | kInWill, "payload format indicator");
   row(P::kMessageExpiryInterval,           Kind::kFour,     1, kInPublish | kInWill, "message expiry interval");
-  row(P::kSessionExpiryInterval,           Kind::kFour,     2, kInConnect | kInConnack | kInDisconnect, "session expiry interval");
+  row(P::kSessionExpiryInterval,           Kind::kFour,     2, kInConnect | kInConnack | kInDisconnectOfClient, "session expiry interval");
   row(P::kServerKeepAlive,                 Kind::kTwo,      3, kInConnack, "server keep alive");
   row(P::kRequestProblemInformation,       Kind::kBit,      4, kInConnect, "request problem information");
   row(P::kWillDelayInterval,               Kind::kFour,     5, kInWill, "will delay interval");
@@ -57,7 +57,7 @@ constexpr std::array<Row, kRows> MakeTable() {
   row(P::kResponseInformation,             Kind::kText,     6, kInConnack, "response information");
   row(P::kServerReference,                 Kind::kText,     7, kInConnack | kInDisconnectOfServer, "server reference");
   row(P::kReasonString,                    Kind::kText,     8, kInConnack | kInAck | kInSuback | kInDisconnect | kInAuth, "reason string");
-  row(P::kSubscriptionIdentifier,          Kind::kVariable, 0, kInPublish | kInSubscribe, "subscription identifier", &mqtt_rule::kZero);
+  row(P::kSubscriptionIdentifier,          Kind::kVariable, 0, kInPublishOfServer | kInSubscribe, "subscription identifier", &mqtt_rule::kZero);
   row(P::kUserProperty,                    Kind::kPair,     0, kEverywhere, "user property");
   // clang-format on
   return table;

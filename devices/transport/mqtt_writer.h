@@ -32,7 +32,13 @@ class MqttWriter {
     Two(static_cast<uint16_t>(value.size()));
     Raw(value);
   }
-  void Raw(std::string_view value) { out_->append(value); }
+  void Raw(std::string_view value) {
+    if (out_->size() - start_ + value.size() > kMqttMaxPacket) {
+      fits_ = false;
+    } else {
+      out_->append(value);
+    }
+  }
 
   // A length is to stand before what is written from here on.
   size_t Mark() const { return out_->size(); }
@@ -45,28 +51,25 @@ class MqttWriter {
       out_->resize(start_);
       return 0;
     }
-    if (remaining < 128) {
-      (*out_)[start_ + 1] = static_cast<char>(remaining);
-    } else {
-      out_->erase(start_ + 1, 1);
-      Insert(start_ + 1, static_cast<uint32_t>(remaining));
-    }
+    char bytes[5];
+    const size_t count = Split(static_cast<uint32_t>(remaining), bytes);
+    if (count > 1) out_->insert(start_ + 2, count - 1, '\0');
+    out_->replace(start_ + 1, count, bytes, count);
     return out_->size() - start_;
   }
 
  private:
-  void Insert(size_t at, uint32_t value) {
-    char bytes[5];
+  static size_t Split(uint32_t value, char bytes[5]) {
     size_t count = 0;
     do {
       bytes[count++] = static_cast<char>((value & 0x7F) | (value > 0x7F ? 0x80 : 0));
       value >>= 7;
     } while (value > 0);
-    if (at == out_->size()) {
-      out_->append(bytes, count);
-    } else {
-      out_->insert(at, bytes, count);
-    }
+    return count;
+  }
+  void Insert(size_t at, uint32_t value) {
+    char bytes[5];
+    out_->insert(at, bytes, Split(value, bytes));
   }
 
   std::string* const out_;

@@ -41,7 +41,7 @@ MqttInbound::Arrival MqttInbound::Arrived(uint16_t packet_id, uint8_t qos, bool 
     if (known.qos == qos && (qos == 2 || (dup && known.digest == digest))) {
       *slot = found->second;
       if (!known.in_order) {
-        if (known.state == State::kReceived) Set(*slot, State::kDone);
+        if (known.state == State::kReceived || known.state == State::kWritten) Set(*slot, State::kDone);
         Append(*slot);
       }
       return Arrival::kAgain;
@@ -131,9 +131,17 @@ bool MqttInbound::NextAck(Ack* ack) {
     Set(slot, State::kReceived);   // counts as unfinished until PUBCOMP
   } else {
     if (unfinished_ > 0) --unfinished_;
-    Free(slot);
+    Set(slot, State::kWritten);
+    written_.push_back(slot);
   }
   return true;
+}
+
+void MqttInbound::AcksTaken() {
+  for (uint16_t slot : written_) {
+    if (slots_[slot].state == State::kWritten) Free(slot);
+  }
+  written_.clear();
 }
 
 MqttInbound::Release MqttInbound::Released(uint16_t packet_id) {
@@ -151,10 +159,12 @@ MqttInbound::Release MqttInbound::Released(uint16_t packet_id) {
 
 void MqttInbound::Disconnected() {
   order_begin_ = order_size_ = unfinished_ = 0;
+  written_.clear();
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& it = slots_[i];
     if (it.state == State::kFree) continue;
     it.in_order = false;
+    if (it.state == State::kWritten) it.state = State::kDone;
     const bool forgotten = !it.has_id && it.state != State::kTaken;
     // A failure that was not told is decided anew; so is what was not taken.
     if (it.state == State::kWaiting || forgotten || (it.state == State::kDone && IsFailure(it.reason))) {

@@ -48,8 +48,11 @@ class MqttInbound {
   bool Done(uint16_t slot, MqttReason reason, std::string_view text);
   // Taken, but lost: the packet id is free again. True if the slot stood in the order of this connection.
   bool Forget(uint16_t slot);
-  // The next acknowledgement in order, if it is due. It counts as sent.
+  // The next acknowledgement in order, if it is due: to be written to the output.
   bool NextAck(Ack* ack);
+  // The output was taken to be sent: what was acknowledged in it is over. Without this it is still known when the connection
+  // is lost, so that a repetition is answered and not handed up twice.
+  void AcksTaken();
   // PUBREL.
   Release Released(uint16_t packet_id);
   void Disconnected();
@@ -67,6 +70,7 @@ class MqttInbound {
     kWaiting,    // for the host to take it
     kTaken,
     kDone,       // to be acknowledged
+    kWritten,    // QoS 1: PUBACK is in the output; QoS 2: so is a PUBREC that refuses
     kReceived,   // QoS 2: PUBREC sent, PUBREL awaited
   };
   struct Slot {
@@ -87,6 +91,7 @@ class MqttInbound {
   const size_t max_slots_;
   std::vector<Slot> slots_;
   std::vector<uint16_t> free_;
+  std::vector<uint16_t> written_;                     // slots, some of them no more in that state
   absl::flat_hash_map<uint16_t, uint16_t> ids_;       // packet id -> slot
   absl::flat_hash_map<uint16_t, std::string> texts_;  // slot -> reason string
   std::vector<uint16_t> order_;                       // a ring

@@ -22,7 +22,8 @@ class MqttKept {
 
   const MqttPublish& publish() const { return publish_; }
   bool expired(int64_t now_ms) const { return now_ms >= expires_ms_; }
-  size_t bytes() const { return wire_.size() + sizeof(*this); }   // of memory, about
+  size_t bytes() const { return BytesOf(wire_.size()); }   // of memory, about
+  static size_t BytesOf(size_t packet_bytes) { return packet_bytes + sizeof(MqttKept); }
   // Copies into *publish, with what is left of the message expiry interval (5.0, 3.3.2.3.3), rounded up; 0 when it is over.
   void CopyTo(MqttPublish* publish, int64_t now_ms) const;
 

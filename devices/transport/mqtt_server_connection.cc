@@ -103,8 +103,9 @@ MqttServerConnection::Pause MqttServerConnection::MayHandle(const MqttFrame& fra
   if ((frame.flags & 0x06) == 0) return Pause::kNone;
   // 3.1.1 knows no receive maximum. Only publishes that are not acknowledged count, for the PUBRELs come behind this one.
   if (level_ == MqttLevel::k311 && session_->inbound.in_order() >= options.receive_maximum) return Pause::kWindow;
-  const bool full = waiting_bytes_ + frame.size() > options.max_waiting_bytes ||
-                    server_.waiting_bytes() + frame.size() > options.max_total_waiting_bytes;
+  const size_t bytes = MqttKept::BytesOf(frame.size());
+  const bool full = waiting_bytes_ + bytes > options.max_waiting_bytes ||
+                    server_.waiting_bytes() + bytes > options.max_total_waiting_bytes;
   return waits() && full ? Pause::kWaiting : Pause::kNone;
 }
 
@@ -175,7 +176,10 @@ void MqttServerConnection::TakeOutput(std::string* out, int64_t now_ms) {
   out->clear();
   out->swap(output_);
   if (state_ == State::kClosed) return;
-  if (state_ == State::kConnected) SendDeliveries(now_ms);
+  if (state_ == State::kConnected) {
+    session_->inbound.AcksTaken();
+    SendDeliveries(now_ms);
+  }
   if (pause_ == Pause::kOutput) Work({}, now_ms);
 }
 

@@ -51,7 +51,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   } else if (waits()) {
     Keep(slot, publish_, now_ms);
   } else if (!Offer(slot, publish_, publish_.dup, now_ms)) {
-    if (server_.waiting_bytes() + frame.size() > server_.options().max_total_waiting_bytes) {
+    if (server_.waiting_bytes() + MqttKept::BytesOf(frame.size()) > server_.options().max_total_waiting_bytes) {
       inbound.Withdraw(slot);
       return false;
     }

@@ -117,6 +117,12 @@ absl::Status ReadToml(std::string_view text, const std::string& name, Config& co
     sync.Number("credit_bytes", config.credit_bytes, 64 << 10, 1 << 30);
     sync.Number("lease_ms", config.lease_ms, 1'000, 86'400'000);
   });
+  root.Sub("retention", [&](Table& retention) {
+    retention.Number("bus_days", config.bus_days, 0, 36'500);
+    retention.Number("audit_days", config.audit_days, 0, 36'500);
+    retention.Number("bus_file_bytes", config.bus_file_bytes, 64 << 10, int64_t{1} << 40);
+    retention.Number("bus_files", config.bus_files, 2, 10'000);
+  });
   return root.Finish();
 }
 

@@ -28,6 +28,11 @@ struct Config {
   uint64_t credit_bytes = 6u << 20;
   int64_t lease_ms = 300'000;
   int64_t drain_ms = 5'000;            // running calls at the end
+  // What is let go; days are days of service (cloud/retention), 0: for ever.
+  int64_t bus_days = 7;
+  int64_t audit_days = 400;
+  uint64_t bus_file_bytes = 64u << 20;
+  int64_t bus_files = 8;               // of each service, the one that is written included
   std::string log_level = "info";
 };
 

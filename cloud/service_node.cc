@@ -17,6 +17,8 @@
 #include "cloud/ingest/sync_service.h"
 #include "cloud/inventory/inventory_service.h"
 #include "cloud/inventory/stock_applier.h"
+#include "cloud/retention/age_marks.h"
+#include "cloud/retention/retention.h"
 #include "cloud/serving/authorize.h"
 #include "cloud/serving/server.h"
 #include "cloud/shop/device_applier.h"
@@ -71,7 +73,7 @@ class Node final : public ServiceNode {
     ASSIGN_OR_RETURN(business_, BusinessOf(service_));
     const std::string base = StrCat(config.data_dir, "/", service_);
     ASSIGN_OR_RETURN(store_, store::Store::Open({.path = base + ".db"},
-                                                {eventbus::Schema(), ingest::Schema(), business_.schema}));
+                                                {eventbus::Schema(), ingest::Schema(), retention::Schema(), business_.schema}));
     fresh_.emplace(store_->committed_position());
     writer_.emplace(service_ + "-service", &*fresh_);
     const std::string trust_domain = config.trust_domain;
@@ -79,10 +81,12 @@ class Node final : public ServiceNode {
       return serving::RequireReader(context, trust_domain);
     };
     tail_ = std::make_unique<eventbus::TailService>(*store_, reader);
-    file_ = std::make_unique<eventbus::JsonLinesFile>(base + "-events.jsonl");
-    ASSIGN_OR_RETURN(relay_, eventbus::Relay::Start({}, *store_, *file_, [alarm](const absl::Status& status) {
-                       alarm(std::string(MessageOf(status)));
-                     }, &*fresh_));
+    const auto alarm_of = [alarm](const absl::Status& status) { alarm(std::string(MessageOf(status))); };
+    file_ = std::make_unique<eventbus::JsonLinesFile>(eventbus::JsonLinesOptions{.path = base + "-events.jsonl",
+                                                                                .max_bytes = config.bus_file_bytes,
+                                                                                .max_files = config.bus_files});
+    const eventbus::RelayOptions relay_options;
+    ASSIGN_OR_RETURN(relay_, eventbus::Relay::Start(relay_options, *store_, *file_, alarm_of, &*fresh_));
     ASSIGN_OR_RETURN(cursors_, ingest::SqlCursorStore::Open({.lease_ms = config.lease_ms, .alarm = alarm}, *store_,
                                                             *business_.applier, *writer_, clock, random));
     worker_ = std::make_unique<ingest::ApplyWorker>([this, alarm] {
@@ -90,6 +94,12 @@ class Node final : public ServiceNode {
         alarm(StrCat("checkpoint: ", MessageOf(status)));
       }
     });
+    retention_ = std::make_unique<retention::Retention>(
+        retention::Options{.bus_days = config.bus_days,
+                           .audit_days = config.audit_days,
+                           .publishers = {relay_options.publisher}},
+        *store_, clock);
+    retention_->Start(alarm_of);
     ingest::SyncServiceOptions options;
     options.receiver.queues = business_.queues;
     options.receiver.credit_items = config.credit_items;
@@ -123,6 +133,7 @@ class Node final : public ServiceNode {
       server_->Shutdown(drain_ms_);
     }
     worker_.reset();
+    retention_.reset();
     relay_.reset();
   }
 
@@ -150,6 +161,7 @@ class Node final : public ServiceNode {
   std::unique_ptr<eventbus::Relay> relay_;
   std::unique_ptr<ingest::SqlCursorStore> cursors_;
   std::unique_ptr<ingest::ApplyWorker> worker_;
+  std::unique_ptr<retention::Retention> retention_;
   std::unique_ptr<ingest::SyncService> sync_;
   std::unique_ptr<grpc::Service> methods_;
   std::unique_ptr<serving::Server> server_;

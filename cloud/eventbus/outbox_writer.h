@@ -10,7 +10,7 @@
 
 namespace sluice::eventbus {
 
-// Tables bus_outbox and bus_relay, view last_position.
+// Tables bus_outbox, bus_relay and bus_trim, view last_position.
 store::Component Schema();
 
 // The envelope of the ERP as one line of JSON. Pure.

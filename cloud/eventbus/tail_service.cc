@@ -7,12 +7,14 @@
 #include <vector>
 
 #include "base/status.h"
+#include "cloud/eventbus/outbox_trim.h"
 
 namespace sluice::eventbus {
 namespace {
 
 constexpr int64_t kPageRows = 256;
-constexpr uint32_t kMaxLast = 100'000;
+// What retention keeps.
+constexpr uint32_t kMaxLast = kNewestKept;
 
 constexpr store::Sql kPage{
     "SELECT position, event_type, envelope FROM bus_outbox WHERE position > ? ORDER BY position LIMIT ?", "ii", "itt"};
@@ -40,6 +42,7 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
     started_ = true;
     position_ = static_cast<int64_t>(
         std::min<uint64_t>(request_.position(), std::numeric_limits<int64_t>::max()));
+    from_beginning_ = request_.last() == 0 && position_ == 0;
     if (request_.last() > 0) {
       const absl::Status status = service_.store_.Read([&](store::Transaction& transaction) {
         ASSIGN_OR_RETURN(store::Statement * row,
@@ -96,12 +99,19 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
     if (cancelled_) return End(grpc::Status::CANCELLED);
     while (page_.empty()) {
       int64_t rows = 0;
-      const absl::Status status = service_.store_.Read([&](store::Transaction& transaction) {
+      const absl::Status status = service_.store_.Read([&](store::Transaction& transaction) -> absl::Status {
+        ASSIGN_OR_RETURN(const int64_t trimmed, TrimmedTo(transaction));
+        if (from_beginning_) position_ = std::max(position_, trimmed);
+        if (position_ < trimmed) {
+          return absl::OutOfRangeError(StrCat("events up to position ", trimmed, " are no longer held, and the tail stood at ",
+                                              position_, ": begin there, at 0 or with the last n"));
+        }
         ASSIGN_OR_RETURN(store::Statement * page, transaction.Query(kPage, position_, kPageRows));
         for (;;) {
           ASSIGN_OR_RETURN(const bool more, page->Next());
           if (!more) return absl::OkStatus();
           ++rows;
+          from_beginning_ = false;
           position_ = page->Int(0);
           if (!request_.event_type().empty() && page->Text(1) != request_.event_type()) continue;
           bus::v1::TailResponse& response = page_.emplace_back();
@@ -109,6 +119,7 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
           response.set_envelope_json(std::string(page->Text(2)));
         }
       });
+      if (absl::IsOutOfRange(status)) return End({grpc::StatusCode::OUT_OF_RANGE, std::string(MessageOf(status))});
       if (!status.ok()) return End(Unavailable(status));
       if (rows < kPageRows) break;
     }
@@ -131,6 +142,7 @@ class TailStream final : public grpc::ServerWriteReactor<bus::v1::TailResponse>,
   std::mutex mutex_;
   bus::v1::TailRequest request_;                // from here guarded by mutex_
   int64_t position_ = 0;
+  bool from_beginning_ = false;                 // wherever that is by now; nothing was read yet
   std::deque<bus::v1::TailResponse> page_;      // its front is under way while writing_
   // A commit or the service's end may come between Tail's entry in the list and Start: nothing goes out before Start knows
   // from where.

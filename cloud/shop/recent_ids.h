@@ -11,6 +11,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "base/item.h"
+#include "cloud/eventbus/outbox_trim.h"
 #include "cloud/store/store.h"
 
 namespace sluice::shop {
@@ -20,7 +21,7 @@ namespace sluice::shop {
 // For one thread at a time. About 60 bytes an event.
 class RecentIds {
  public:
-  explicit RecentIds(size_t capacity = 100'000) : capacity_(capacity) {}
+  explicit RecentIds(size_t capacity = eventbus::kNewestKept) : capacity_(capacity) {}
 
   // The newest of bus_outbox, the first time; then nothing.
   absl::Status Load(store::Transaction& transaction);

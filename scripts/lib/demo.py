@@ -149,6 +149,8 @@ class Stack:
         self.certificates = Certificates(self.folder / "pki")
         self.processes = {}
         self.broker_port = self.broker_tls_port = None
+        # The judge reads every event that was published: files of the bus are set aside, none goes.
+        self.retention = {"bus_files": 1000}
         self.cloud_addresses = {}
         self.cloud_ports = {}
         self.serial_ports = []
@@ -233,7 +235,10 @@ keyfile {key}
         cert, key = self.certificates.service()
         ports_file = self.folder / f"cloud/{name}-ports.json"
         ports_file.unlink(missing_ok=True)
-        command = [self.binaries / "sluice-cloud", "--services", ",".join(services), "--data", self.folder / "cloud",
+        config = self.folder / f"cloud/{name}.toml"
+        config.write_text(f"# written by {Path(__file__).name}\n[retention]\n" +
+                          "".join(f"{key} = {value}\n" for key, value in self.retention.items()))
+        command = [self.binaries / "sluice-cloud", "--config", config, "--services", ",".join(services), "--data", self.folder / "cloud",
                    "--cert", cert, "--key", key, "--ca", self.certificates.ca(), "--trust-domain", TRUST_DOMAIN,
                    "--ports-file", ports_file, *extra]
         for service in services:

@@ -61,6 +61,7 @@ def start(stack, options, smoke):
 def smoke(options):
     folder = Path(tempfile.mkdtemp(prefix="sluice-smoke-"))
     with Stack(folder, devices=device_names(options)) as stack:
+        stack.retention["bus_file_bytes"] = 64 << 10   # small, so that the judge meets many
         ledger = start(stack, options, smoke=True)
         sim = stack.processes["sim"]
         sim.popen.wait(timeout=600)

@@ -24,6 +24,7 @@ class SluiceSide:
         folder = self.folder / f"sluice-{name}"
         shutil.rmtree(folder, ignore_errors=True)
         with Stack(folder, binaries=self.binaries) as stack:
+            stack.retention["bus_file_bytes"] = 1 << 40   # the follower stays with one file
             stack.start_broker()
             stack.start_cloud()
             stack.proxies, addresses = [], {}

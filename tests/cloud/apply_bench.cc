@@ -47,7 +47,7 @@ void Bench(const char* name, const std::string& folder, store::Component schema,
   Die(store.status());
   eventbus::FreshRows fresh((*store)->committed_position());
   eventbus::OutboxWriter writer("shop-service", with_relay ? &fresh : nullptr);
-  eventbus::JsonLinesFile file(folder + "/events.jsonl");
+  eventbus::JsonLinesFile file({.path = folder + "/events.jsonl"});
   std::unique_ptr<eventbus::Relay> relay;
   if (with_relay) {
     auto started = eventbus::Relay::Start({}, **store, file, [](const absl::Status& status) { Die(status); }, &fresh);

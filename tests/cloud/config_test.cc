@@ -27,12 +27,18 @@ TEST(ConfigTest, TheExampleIsReadAndSaysTheDefaults) {
   EXPECT_EQ(config.credit_bytes, defaults.credit_bytes);
   EXPECT_EQ(config.lease_ms, defaults.lease_ms);
   EXPECT_EQ(config.drain_ms, defaults.drain_ms);
+  EXPECT_EQ(config.bus_days, defaults.bus_days);
+  EXPECT_EQ(config.audit_days, defaults.audit_days);
+  EXPECT_EQ(config.bus_file_bytes, defaults.bus_file_bytes);
+  EXPECT_EQ(config.bus_files, defaults.bus_files);
 }
 
 TEST(ConfigTest, FaultsNameFileLineAndKey) {
   EXPECT_THAT(Fault("data_dir = 3"), HasSubstr("c.toml:1: data_dir: must be text"));
   EXPECT_THAT(Fault("\n[sync]\ncredit = 3"), HasSubstr("c.toml:3: sync.credit: no such key"));
   EXPECT_THAT(Fault("[sync]\nlease_ms = 1"), HasSubstr("sync.lease_ms: must be an integer from 1000"));
+  EXPECT_THAT(Fault("[retention]\nbus_days = -1"), HasSubstr("retention.bus_days: must be an integer from 0"));
+  EXPECT_THAT(Fault("[retention]\nbus_files = 1"), HasSubstr("retention.bus_files: must be an integer from 2"));
   EXPECT_THAT(Fault("tls = 1"), HasSubstr("tls: must be a table"));
   EXPECT_THAT(Fault("services = [1]"), HasSubstr("a list of texts"));
   EXPECT_THAT(Fault("x = "), HasSubstr("c.toml:1"));

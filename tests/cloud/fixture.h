@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "base/strings.h"
 #include "cloud/eventbus/outbox_writer.h"
 #include "cloud/ingest/sql_cursor_store.h"
+#include "cloud/retention/age_marks.h"
 #include "cloud/store/store.h"
 
 namespace sluice::cloud {
@@ -41,6 +43,18 @@ class TempFolder {
  private:
   std::string path_;
 };
+
+// The files of a JSON-lines bus in the order of their lines: those set aside by their numbers, then the one that is written.
+inline std::vector<std::string> JsonLinesPaths(const std::string& folder, const std::string& stem) {
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with(stem + ".0") && name.ends_with(".jsonl")) paths.push_back(entry.path().string());
+  }
+  std::sort(paths.begin(), paths.end());
+  paths.push_back(folder + "/" + stem + ".jsonl");
+  return paths;
+}
 
 inline Id128 IdOf(uint64_t number) {
   Id128 id;
@@ -92,7 +106,7 @@ class Ingest {
     cursors.reset();
     fresh.reset();
     store.reset();
-    auto opened = store::Store::Open({.path = path_}, {eventbus::Schema(), ingest::Schema(), schema_});
+    auto opened = store::Store::Open({.path = path_}, {eventbus::Schema(), ingest::Schema(), retention::Schema(), schema_});
     if (!opened.ok()) FAIL() << opened.status().ToString();
     store = *std::move(opened);
     fresh = std::make_unique<eventbus::FreshRows>(store->committed_position(), fresh_bytes_);

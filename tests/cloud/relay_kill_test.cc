@@ -1,4 +1,4 @@
-// The service killed at any moment: what the store committed stands in the file once, whole and in order.
+// The service killed at any moment: what the store committed stands in the files once, whole and in order.
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +17,13 @@ namespace {
 
 constexpr int kRounds = 12;
 constexpr uint64_t kBatch = 20;
+constexpr uint64_t kFileBytes = 16'000;   // some dozen lines: set aside all the time
 
 // Applies batches with the relay running, a byte into `progress` after each, until it is killed.
 [[noreturn]] void Serve(const std::string& folder, int progress) {
   // Room for a batch or two: much goes through memory, some is read back.
   Ingest<shop::DeviceApplier> ingest(folder, shop::Schema(), nullptr, 15'000);
-  eventbus::JsonLinesFile file(folder + "/events.jsonl");
+  eventbus::JsonLinesFile file({.path = folder + "/events.jsonl", .max_bytes = kFileBytes, .max_files = 1'000});
   auto relay = eventbus::Relay::Start({.page = 7, .note_every_ms = 3}, *ingest.store, file,
                                       [](const absl::Status&) { _exit(1); }, ingest.fresh.get());
   uint64_t cursor = ingest.CursorNow(Queue::kShopBulk);
@@ -39,7 +40,7 @@ constexpr uint64_t kBatch = 20;
   }
 }
 
-TEST(RelayKillTest, TheFileHoldsEachLineOnceAndWhole) {
+TEST(RelayKillTest, TheFilesHoldEachLineOnceAndWhole) {
   TempFolder folder;
   SeededRandom random(20'261'121);
   uint64_t acknowledged = 0;
@@ -67,7 +68,7 @@ TEST(RelayKillTest, TheFileHoldsEachLineOnceAndWhole) {
 
   Ingest<shop::DeviceApplier> ingest(folder.path(), shop::Schema());
   {
-    eventbus::JsonLinesFile file(folder.path() + "/events.jsonl");
+    eventbus::JsonLinesFile file({.path = folder.path() + "/events.jsonl", .max_bytes = kFileBytes, .max_files = 1'000});
     auto relay = eventbus::Relay::Start({}, *ingest.store, file, [](const absl::Status&) {});
     ASSERT_TRUE(relay.ok());
   }
@@ -75,11 +76,15 @@ TEST(RelayKillTest, TheFileHoldsEachLineOnceAndWhole) {
   EXPECT_GE(cursor, acknowledged);
   EXPECT_LE(cursor, acknowledged + kRounds * kBatch);
   uint64_t expected = 0;
-  std::ifstream file(folder.path() + "/events.jsonl");
-  for (std::string line; std::getline(file, line);) {
-    const auto envelope = nlohmann::json::parse(line, nullptr, false);
-    ASSERT_FALSE(envelope.is_discarded()) << line;
-    ASSERT_EQ(envelope["data"]["origin"]["seq"], ++expected);
+  const std::vector<std::string> paths = JsonLinesPaths(folder.path(), "events");
+  EXPECT_GT(paths.size(), 2u);
+  for (const std::string& path : paths) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      const auto envelope = nlohmann::json::parse(line, nullptr, false);
+      ASSERT_FALSE(envelope.is_discarded()) << line;
+      ASSERT_EQ(envelope["data"]["origin"]["seq"], ++expected) << path;
+    }
   }
   EXPECT_EQ(expected, cursor);
   EXPECT_EQ(ingest.Value("SELECT count(DISTINCT seq) || ' ' || count(*) FROM effects"), StrCat(cursor, " ", cursor));

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "cloud/eventbus/outbox_trim.h"
 #include "sluice/attendance/v1/attendance.grpc.pb.h"
 #include "sluice/bus/v1/bus.grpc.pb.h"
 #include "sluice/inventory/v1/inventory.grpc.pb.h"
@@ -175,6 +176,51 @@ TEST_F(ServiceNodeTest, TailGivesWhatIsThereAndThenWhatComes) {
   EXPECT_FALSE(reader->Read(&response));   // a follower's end, not a hang
   EXPECT_TRUE(reader->Finish().ok());
   drain.join();
+}
+
+TEST_F(ServiceNodeTest, ATailLearnsThatWhatItAsksForIsNoLongerHeld) {
+  {
+    auto node = Start("shop");
+    ASSERT_NE(node, nullptr);
+    TestGateway gateway(DialAs(*node, gateway_), "gw");
+    ASSERT_TRUE(gateway.Hello(sync::v1::QUEUE_SHOP_BULK, IdOf(1), "shop-1"));
+    std::vector<std::string> events;
+    for (uint64_t i = 1; i <= 5; ++i) {
+      auto event = NewEvent(i, "d", i);
+      event.mutable_status()->set_state(event::v1::Status::STATE_ONLINE);
+      events.push_back(event.SerializeAsString());
+    }
+    ASSERT_TRUE(gateway.Send(IdOf(1), 1, events));
+    ASSERT_TRUE(gateway.AwaitAck(5));
+  }
+  {
+    auto store = store::Store::Open({.path = folder_.path() + "/shop.db"}, {eventbus::Schema()});
+    ASSERT_TRUE(store.ok()) << store.status();
+    ASSERT_OK((*store)->Write([](store::Transaction& transaction) { return eventbus::Trim(transaction, 3, 100).status(); }));
+  }
+  auto node = Start("shop");
+  ASSERT_NE(node, nullptr);
+  auto stub = bus::v1::EventBus::NewStub(DialAs(*node, operator_));
+  const auto tail = [&](uint64_t position, uint32_t last, grpc::StatusCode expected) {
+    grpc::ClientContext context;
+    bus::v1::TailRequest request;
+    request.set_position(position);
+    request.set_last(last);
+    auto reader = stub->Tail(&context, request);
+    std::vector<uint64_t> positions;
+    for (bus::v1::TailResponse response; reader->Read(&response);) positions.push_back(response.position());
+    const grpc::Status status = reader->Finish();
+    EXPECT_EQ(status.error_code(), expected) << position;
+    if (!status.ok()) {
+      EXPECT_THAT(status.error_message(), HasSubstr("up to position 3"));
+    }
+    return positions;
+  };
+  EXPECT_THAT(tail(0, 0, grpc::StatusCode::OK), ElementsAre(4, 5)) << "from the beginning of what is held";
+  EXPECT_THAT(tail(0, 10, grpc::StatusCode::OK), ElementsAre(4, 5));
+  EXPECT_THAT(tail(2, 0, grpc::StatusCode::OUT_OF_RANGE), ElementsAre());
+  EXPECT_THAT(tail(3, 0, grpc::StatusCode::OK), ElementsAre(4, 5)) << "nothing between";
+  EXPECT_THAT(tail(4, 0, grpc::StatusCode::OK), ElementsAre(5));
 }
 
 TEST_F(ServiceNodeTest, OnlyGatewaysMaySyncAndOnlyOthersMayRead) {

@@ -21,6 +21,7 @@ class StackTest(unittest.TestCase):
 
     def new_stack(self, **kwargs):
         stack = Stack(Path(tempfile.mkdtemp(prefix="sluice-test-")), **kwargs)
+        stack.retention["bus_file_bytes"] = 64 << 10   # small, so that the judge meets many
         self.stacks.append(stack)
         return stack
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -72,13 +73,52 @@ class Envelope {
   std::string key_;
 };
 
-}  // namespace
+// In the order of their lines: <name>.<number>.jsonl, which were set aside, then <name>.jsonl, as far as they are there.
+std::vector<std::string> PathsOf(const std::string& path) {
+  namespace fs = std::filesystem;
+  const fs::path newest(path);
+  const std::string begin = newest.stem().string() + ".";
+  std::vector<std::pair<uint64_t, std::string>> numbered;
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(newest.parent_path(), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(begin) || !name.ends_with(".jsonl") || name.size() < begin.size() + 7) continue;
+    const std::string digits = name.substr(begin.size(), name.size() - begin.size() - 6);
+    if (digits.find_first_not_of("0123456789") != std::string::npos || digits.size() > 18) continue;
+    numbered.emplace_back(std::stoull(digits), entry.path().string());
+  }
+  std::sort(numbered.begin(), numbered.end());
+  std::vector<std::string> paths;
+  for (auto& [number, one] : numbered) paths.push_back(std::move(one));
+  if (fs::exists(newest, ignored)) paths.push_back(path);
+  return paths;
+}
 
-bool ReadBus(const std::string& path, Tally& tally, std::string& error) {
-  if (!std::filesystem::exists(path)) return true;
+struct BusFile {
+  std::string path;
+  OpenFile file;
+};
+
+// All are open before one is read: what is set aside or dropped from then on stays what it was.
+bool OpenBus(const std::string& path, std::vector<BusFile>& files, std::string& error) {
+  for (;;) {
+    const std::vector<std::string> paths = PathsOf(path);
+    files.clear();
+    bool changed = false;
+    for (const std::string& one : paths) {
+      OpenFile file = OpenToRead(one, error);
+      if (!file && errno != ENOENT) return false;
+      changed |= !file;
+      files.push_back({one, std::move(file)});
+    }
+    if (!changed && PathsOf(path) == paths) return true;
+  }
+}
+
+bool ReadBusFile(std::FILE* file, const std::string& path, Tally& tally, std::string& error) {
   bool torn = false;
   const bool read = ForEachLine(
-      path,
+      file, path,
       [&](std::string_view line) {
         Envelope envelope;
         if (!nlohmann::json::sax_parse(line, &envelope) || envelope.id.empty() || envelope.type.empty()) {
@@ -90,6 +130,16 @@ bool ReadBus(const std::string& path, Tally& tally, std::string& error) {
       },
       torn, error);
   if (torn) ++tally.notes.torn_lines;
+  return read;
+}
+
+}  // namespace
+
+bool ReadBus(const std::string& path, Tally& tally, std::string& error) {
+  std::vector<BusFile> files;
+  if (!OpenBus(path, files, error)) return false;
+  bool read = true;
+  for (const BusFile& one : files) read = read && ReadBusFile(one.file.get(), one.path, tally, error);
   return read;
 }
 

@@ -20,6 +20,30 @@ TEST_F(JudgeTest, AcceptsWhatIsRight) {
   EXPECT_EQ(v.puback, 9u);
 }
 
+TEST_F(JudgeTest, ReadsFilesThatWereSetAsideInTheirOrder) {
+  set_aside_every_ = 2;
+  Send("vm-1", 7, 60);
+  Receipt("vm-1", 7, "1-60");
+  for (int seq = 1; seq <= 60; ++seq) Both("vm-1", 7, seq);
+  EXPECT_GT(set_aside_["inventory"], 9);
+  const Verdict v = Judge();
+  EXPECT_TRUE(v.Good()) << v.ToJson();
+  EXPECT_EQ(v.applied, 60u);
+  std::filesystem::remove(Path("inventory-events.000003.jsonl"));
+  EXPECT_FALSE(Judge().Good());
+}
+
+TEST_F(JudgeTest, SeesWhatIsDoubledOrOutOfOrderAcrossFiles) {
+  Send("vm-1", 7, 3);
+  Receipt("vm-1", 7, "1-3");
+  for (const int seq : {1, 2, 3}) Effect("vm-1", 7, seq);
+  Event("vm-1", 7, 2);
+  SetAside("inventory");
+  Event("vm-1", 7, 1);
+  Event("vm-1", 7, 3);
+  EXPECT_EQ(Judge().order_breaks_bus, 1u);
+}
+
 TEST_F(JudgeTest, SeesAMissingEffect) {
   Send("vm-1", 7, 3);
   Receipt("vm-1", 7, "1-3");

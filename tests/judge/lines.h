@@ -4,20 +4,28 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace sluice::judge {
 
+struct CloseFile {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using OpenFile = std::unique_ptr<std::FILE, CloseFile>;
+
+// Null with a message; errno stays.
+inline OpenFile OpenToRead(const std::string& path, std::string& error) {
+  OpenFile file(std::fopen(path.c_str(), "rbe"));
+  if (!file) error = path + ": " + std::strerror(errno);
+  return file;
+}
+
 // Calls on_line for each line that ends with a newline. False with a message when the file cannot be read; `torn` tells
-// whether something without newline stands at the end.
+// whether something without newline stands at the end. `path` is for the message.
 template <typename OnLine>
-bool ForEachLine(const std::string& path, OnLine&& on_line, bool& torn, std::string& error) {
-  std::FILE* file = std::fopen(path.c_str(), "rbe");
-  if (file == nullptr) {
-    error = path + ": " + std::strerror(errno);
-    return false;
-  }
+bool ForEachLine(std::FILE* file, const std::string& path, OnLine&& on_line, bool& torn, std::string& error) {
   std::string buffer(1 << 20, '\0');
   size_t held = 0;
   while (true) {
@@ -34,10 +42,15 @@ bool ForEachLine(const std::string& path, OnLine&& on_line, bool& torn, std::str
     held -= from;
   }
   const bool failed = std::ferror(file) != 0;
-  std::fclose(file);
   if (failed) error = path + ": cannot be read";
   torn = held > 0;
   return !failed;
+}
+
+template <typename OnLine>
+bool ForEachLine(const std::string& path, OnLine&& on_line, bool& torn, std::string& error) {
+  const OpenFile file = OpenToRead(path, error);
+  return file && ForEachLine(file.get(), path, on_line, torn, error);
 }
 
 }  // namespace sluice::judge

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -68,8 +69,17 @@ class PlantedTest : public testing::Test {
     Told(device, boot, seq, "DeviceDataReceived", id + "d");
     if (seq % 3 != 0) Told(device, boot, seq, "StockUpdated", id + "s");
   }
+  // As the cloud does with a file that has its size.
+  void SetAside(const std::string& service) {
+    const std::string number = std::to_string(++set_aside_[service]);
+    const std::string name = service + "-events." + std::string(6 - number.size(), '0') + number + ".jsonl";
+    if (std::filesystem::exists(Path(service + "-events.jsonl"))) {
+      std::filesystem::rename(Path(service + "-events.jsonl"), Path(name));
+    }
+  }
   void Told(const std::string& device, int boot, int seq, const std::string& type, const std::string& id) {
     const std::string service = seq % 3 == 0 ? "shop" : "inventory";
+    if (set_aside_every_ > 0 && ++told_ % set_aside_every_ == 0) SetAside(service);
     const std::string origin = R"({"gatewayId":"g","deviceId":")" + device + R"(","boot":)" + std::to_string(boot) +
                                R"(,"seq":)" + std::to_string(seq) + R"(,"kind":")" + KindAt(seq) + "\"}";
     std::ofstream(Path(service + "-events.jsonl"), std::ios::app)
@@ -117,6 +127,9 @@ class PlantedTest : public testing::Test {
   std::string folder_;
   std::vector<Planted> effects_;
   int position_ = 0;
+  int set_aside_every_ = 0;   // events; 0: never
+  int told_ = 0;
+  std::map<std::string, int> set_aside_;
 };
 
 }  // namespace sluice::judge

@@ -10,7 +10,7 @@ namespace sluice::judge {
 // False with a message if the file cannot be read. A last line without its newline is torn: counted, not taken.
 bool ReadLedger(const std::string& path, Tally& tally, std::string& error);
 
-// <folder>/<service>-events.jsonl. No file: no events.
+// <folder>/<service>-events.jsonl and what was set aside of it. No file: no events.
 bool ReadBus(const std::string& path, Tally& tally, std::string& error);
 
 // <folder>/<service>.db, read only; the service may be writing. No file: no effects.

@@ -26,4 +26,5 @@ target_link_libraries(sluice_asio INTERFACE Threads::Threads)
 
 if(SLUICE_BUILD_TESTS)
   find_package(GTest REQUIRED)
+  find_package(benchmark REQUIRED)
 endif()

@@ -1,5 +1,6 @@
 #include "devices/transport/mqtt_inbound.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace sluice::transport {
@@ -130,7 +131,7 @@ bool MqttInbound::NextAck(Ack* ack) {
   if (it.qos == 2 && !IsFailure(it.reason) && it.has_id) {
     Set(slot, State::kReceived);   // counts as unfinished until PUBCOMP
   } else {
-    if (unfinished_ > 0) --unfinished_;
+    --unfinished_;
     Set(slot, State::kWritten);
     written_.push_back(slot);
   }
@@ -146,19 +147,26 @@ void MqttInbound::AcksTaken() {
 
 MqttInbound::Release MqttInbound::Released(uint16_t packet_id) {
   const auto found = ids_.find(packet_id);
-  if (found == ids_.end() || slots_[found->second].qos != 2) return Release::kUnknown;
+  const bool known = found != ids_.end() && slots_[found->second].qos == 2;
+  // The sender's quota grows with every PUBCOMP, also of what an earlier connection began or completed (4.9), and it may have
+  // used that up by other publishes before it hears of it: so this may fall below 0.
+  const auto complete = [this] { unfinished_ = std::max(unfinished_ - 1, -static_cast<int>(max_slots_)); };
+  if (!known) {
+    complete();
+    return Release::kUnknown;
+  }
   const Slot& it = slots_[found->second];
   // A PUBREC that was due when the connection was lost may have arrived after all.
   const bool sent = it.state == State::kReceived || (it.state == State::kDone && !it.in_order && !IsFailure(it.reason));
   if (!sent) return Release::kTooEarly;
   Free(found->second);
-  // The sender's quota grows with every PUBCOMP, also of what an earlier connection began (4.9).
-  if (unfinished_ > 0) --unfinished_;
+  complete();
   return Release::kDone;
 }
 
 void MqttInbound::Disconnected() {
-  order_begin_ = order_size_ = unfinished_ = 0;
+  order_begin_ = order_size_ = 0;
+  unfinished_ = 0;
   written_.clear();
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& it = slots_[i];

@@ -59,7 +59,7 @@ class MqttInbound {
 
   bool IsTaken(uint16_t slot) const { return slot < slots_.size() && slots_[slot].state == State::kTaken; }
   // Publishes of this connection that are not completed: what its receive maximum bounds (4.9).
-  size_t unfinished() const { return unfinished_; }
+  size_t unfinished() const { return unfinished_ > 0 ? static_cast<size_t>(unfinished_) : 0; }
   size_t in_order() const { return order_size_; }
   size_t slots() const { return slots_.size() - free_.size(); }
   size_t taken() const { return taken_; }
@@ -96,7 +96,7 @@ class MqttInbound {
   absl::flat_hash_map<uint16_t, std::string> texts_;  // slot -> reason string
   std::vector<uint16_t> order_;                       // a ring
   size_t order_begin_ = 0, order_size_ = 0;
-  size_t unfinished_ = 0;
+  int unfinished_ = 0;
   size_t taken_ = 0;                                  // slots in that state
 };
 

@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
@@ -48,12 +50,19 @@ class ReceiptChannel {
 };
 
 struct DriverStatus {
-  std::string name;      // mqtt:main, serial:scale-1
-  std::string state;     // connected, connecting, waiting, closed
+  std::string name;      // mqtt:main, listener:shop, serial:scale-1
+  std::string state;     // connected, listening, connecting, waiting, closed
   std::string detail;    // why, in words
   std::string promise;   // what an acknowledgement on this path means
   uint64_t events = 0;
   uint64_t rejected = 0;
+  // More of what this kind of source counts, as names for programs: "connections".
+  std::vector<std::pair<std::string, uint64_t>> figures;
+  // What is not as it should be now: a code ("files") and what to know about it. Becomes a warning for as long as it lasts.
+  struct Trouble {
+    std::string code, text;
+  };
+  std::vector<Trouble> troubles;
 };
 
 // One configured source of events. Start and Stop are called from the main thread; Status from any.

@@ -81,7 +81,7 @@ void FailureBackoff::Failed(const std::string& address, int64_t now_ms) {
   Failures& failures = failures_[address];
   failures.count = CountAt(failures, now_ms) + 1;
   failures.since_ms = now_ms;
-  const double beyond = std::floor(failures.count) - options_.free;
+  const double beyond = std::round(failures.count) - options_.free;   // what was forgiven within a moment is none
   if (beyond <= 0) return;
   const double wait = static_cast<double>(options_.first_ms) * std::exp2(std::min(beyond - 1, 30.0));
   failures.until_ms = now_ms + static_cast<int64_t>(std::min(wait, static_cast<double>(options_.most_ms)));

@@ -14,6 +14,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <cstring>
 #include <utility>
 
@@ -75,7 +76,9 @@ struct NetClient::State {
   }
 };
 
-NetClient::NetClient() : state_(std::make_unique<State>()) {}
+NetClient::NetClient() : state_(std::make_unique<State>()) {
+  std::signal(SIGPIPE, SIG_IGN);   // OpenSSL writes to sockets without MSG_NOSIGNAL
+}
 NetClient::~NetClient() = default;
 NetClient::NetClient(NetClient&&) noexcept = default;
 NetClient& NetClient::operator=(NetClient&&) noexcept = default;

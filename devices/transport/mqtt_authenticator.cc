@@ -1,0 +1,121 @@
+#include "devices/transport/mqtt_authenticator.h"
+
+#include <openssl/crypto.h>
+
+#include <chrono>
+#include <utility>
+
+#include "base/strings.h"
+
+namespace sluice::transport {
+namespace {
+
+// More is nobody's password, and would only cost time.
+constexpr size_t kMaxPasswordBytes = 1024;
+
+}  // namespace
+
+MqttAuthenticator::MqttAuthenticator(const std::string& password_file, FailureBackoff::Options failures, int64_t look_every_ms,
+                                     Random& random, Events events)
+    : look_every_ms_(look_every_ms),
+      events_(std::move(events)),
+      passwords_(password_file.empty() ? nullptr : std::make_unique<DevicePasswords>(password_file, random)),
+      failures_(failures) {}
+
+MqttAuthenticator::~MqttAuthenticator() { Stop(); }
+
+void MqttAuthenticator::Start() {
+  Look();
+  thread_ = std::thread([this] { Run(); });
+}
+
+void MqttAuthenticator::Stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  wake_.notify_all();
+  if (thread_.joinable()) thread_.join();
+}
+
+std::optional<MqttAdmission> MqttAuthenticator::Ask(uint64_t connection, const std::string& address,
+                                                    const std::string& certificate_device, const MqttCredentials& credentials,
+                                                    int64_t now_ms) {
+  using Result = MqttAdmission::Result;
+  if (!certificate_device.empty()) return MqttAdmission{.result = Result::kYes, .device = certificate_device};
+  if (passwords_ == nullptr || !credentials.has_user_name || !credentials.has_password || credentials.password.empty() ||
+      credentials.password.size() > kMaxPasswordBytes) {
+    return MqttAdmission{.result = Result::kNoCredentials};
+  }
+  // First: who was right lately comes in whatever its neighbours behind the same address do.
+  if (passwords_->Recall(credentials.user_name, credentials.password)) {
+    std::string device(credentials.user_name);
+    const uint64_t line = LineOf(device);
+    if (line != 0) {
+      return MqttAdmission{.result = Result::kYes, .device = std::move(device), .password_line = line, .remembered = true};
+    }
+  }
+  if (failures_.MustWait(address, now_ms)) return MqttAdmission{.result = Result::kBackOff};
+  {
+    const std::lock_guard lock(mutex_);
+    jobs_.push_back({connection, std::string(credentials.user_name), std::string(credentials.password)});
+  }
+  wake_.notify_one();
+  return std::nullopt;
+}
+
+void MqttAuthenticator::Note(const std::string& address, const MqttAdmission& admission, int64_t now_ms) {
+  if (admission.result == MqttAdmission::Result::kWrongPassword) failures_.Failed(address, now_ms);
+}
+
+uint64_t MqttAuthenticator::LineOf(const std::string& device) const {
+  return passwords_ == nullptr ? 0 : passwords_->LineOf(device);
+}
+
+std::string MqttAuthenticator::trouble() const {
+  const std::lock_guard lock(mutex_);
+  return trouble_;
+}
+
+void MqttAuthenticator::Look() {
+  if (passwords_ != nullptr) {
+    const absl::StatusOr<bool> changed = passwords_->Reload();
+    if (!changed.ok() || *changed) {
+      const std::lock_guard lock(mutex_);
+      trouble_ = changed.ok() ? "" : StrCat("passwords: ", MessageOf(changed.status()));
+    }
+    if (changed.ok() && *changed) events_.passwords_changed();
+  }
+  events_.look();
+}
+
+void MqttAuthenticator::Run() {
+  auto next_look = std::chrono::steady_clock::now() + std::chrono::milliseconds(look_every_ms_);
+  std::unique_lock lock(mutex_);
+  while (!stop_) {
+    if (std::chrono::steady_clock::now() >= next_look) {
+      lock.unlock();
+      Look();
+      next_look = std::chrono::steady_clock::now() + std::chrono::milliseconds(look_every_ms_);
+      lock.lock();
+    } else if (jobs_.empty()) {
+      wake_.wait_until(lock, next_look, [this] { return stop_ || !jobs_.empty(); });
+    } else {
+      Job job = std::move(jobs_.front());
+      jobs_.pop_front();
+      lock.unlock();
+      // Before the password is looked at: a line that changes meanwhile is found to have changed.
+      const uint64_t line = passwords_->LineOf(job.user);
+      const bool right = passwords_->Verify(job.user, job.password);
+      OPENSSL_cleanse(job.password.data(), job.password.size());
+      MqttAdmission admission{.result = MqttAdmission::Result::kWrongPassword};
+      if (right && line != 0) {
+        admission = {.result = MqttAdmission::Result::kYes, .device = std::move(job.user), .password_line = line};
+      }
+      events_.verified(job.connection, std::move(admission));
+      lock.lock();
+    }
+  }
+}
+
+}  // namespace sluice::transport

@@ -1,0 +1,272 @@
+// Who may come in to the listener: identity, limits, changes while it runs.
+#include "tests/devices/transport/mqtt_listener_fixture.h"
+
+namespace sluice::transport {
+namespace {
+
+using fakes::MqttPeer;
+using testing::HasSubstr;
+
+class MqttAdmissionTest : public MqttListenerFixture {
+ protected:
+  MqttReason Try(const fakes::PeerOptions& who) {
+    MqttPeer peer;
+    EXPECT_TRUE(peer.net.Connect(listener->port()));
+    return ReasonOf(peer.Connect(who));
+  }
+  // Over TLS; kUnspecifiedError where the handshake or the server ends it without a word.
+  MqttReason TryTls(const fakes::TlsClientOptions& tls, const fakes::PeerOptions& who = {}) {
+    MqttPeer peer;
+    EXPECT_TRUE(peer.net.Connect(listener->port()));
+    if (!peer.net.StartTls(tls)) return MqttReason::kUnspecifiedError;
+    return ReasonOf(peer.Connect(who));
+  }
+  // The server closes without an answer.
+  bool IsTurnedAway(const std::string& from = "") {
+    fakes::NetClient client;
+    return client.Connect(listener->port(), from) && client.ReceiveToEnd();
+  }
+};
+
+TEST_F(MqttAdmissionTest, APasswordIsItsOwnDevicesAlone) {
+  Start();
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+  EXPECT_EQ(Try(As("vm-1", "secret-2")), MqttReason::kBadUserNameOrPassword);
+  EXPECT_EQ(Try(As("vm-9", "secret-1")), MqttReason::kBadUserNameOrPassword);
+  EXPECT_EQ(Try(As("", "")), MqttReason::kNotAuthorized);
+  EXPECT_EQ(Try(As("vm-1", "")), MqttReason::kNotAuthorized);
+  EXPECT_EQ(Try(As("vm-1", std::string(2000, 'x'))), MqttReason::kNotAuthorized);
+  const auto refusals = listener->status().refusals;
+  EXPECT_EQ(refusals.wrong_password, 2u);
+  EXPECT_EQ(refusals.no_credentials, 3u);
+}
+
+TEST_F(MqttAdmissionTest, WhoWasRightLatelyCostsNoScrypt) {
+  Start();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+  const auto status = listener->status();
+  EXPECT_EQ(status.scrypts, 1u);
+  EXPECT_EQ(status.remembered, 19u);
+}
+
+TEST_F(MqttAdmissionTest, WrongPasswordsMakeTheirAddressWait) {
+  options.failures = {.free = 2, .first_ms = 600'000, .most_ms = 600'000, .forgive_ms = 600'000};
+  Start();
+  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kSuccess);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Try(As("vm-1", "wrong")), MqttReason::kBadUserNameOrPassword);
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kServerBusy) << "right, but not known to be";
+  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kSuccess) << "known to be right";
+  MqttPeer elsewhere;
+  ASSERT_TRUE(elsewhere.net.Connect(listener->port(), "127.0.0.2"));
+  EXPECT_EQ(ReasonOf(elsewhere.Connect(As("vm-1", "secret-1"))), MqttReason::kSuccess);
+  EXPECT_EQ(listener->status().refusals.back_off, 1u);
+}
+
+TEST_F(MqttAdmissionTest, ACertificateNamesTheDevice) {
+  UseTls(true);
+  options.password_file = "";
+  Start();
+  EXPECT_EQ(TryTls(Tls(Certificate("vm-1"))), MqttReason::kSuccess);
+  EXPECT_EQ(TryTls(Tls(Certificate("vm-1")), As("DVES_USER", "whatever")), MqttReason::kSuccess) << "it settles it";
+  MqttPeer peer;
+  ASSERT_TRUE(peer.net.Connect(listener->port()));
+  ASSERT_TRUE(peer.net.StartTls(Tls(Certificate("vm-1"))));
+  ASSERT_EQ(ReasonOf(peer.Connect({})), MqttReason::kSuccess);
+  ASSERT_TRUE(peer.Publish("sluice/v1/vm-1/sale", "x", 1));
+  EXPECT_EQ(handler.Await(1).at(0).device, "vm-1");
+  ASSERT_TRUE(peer.Publish("sluice/v1/vm-2/sale", "x", 2));
+  listener->answers()->Safe(handler.Await(1).at(0).token);
+  EXPECT_EQ(peer.ExpectPuback(), 1);
+  const auto ack = peer.Expect<MqttAck>();
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->reason, MqttReason::kNotAuthorized);
+}
+
+TEST_F(MqttAdmissionTest, NoOtherCertificateComesIn) {
+  UseTls(true);
+  options.password_file = "";
+  options.connections.per_second = 1000;
+  Start();
+  const fakes::TestAuthority stranger("device authority");
+  const std::vector<std::string> uri = {"spiffe://a.b/device/vm-1"};
+  EXPECT_EQ(TryTls(Tls()), MqttReason::kUnspecifiedError) << "none";
+  EXPECT_EQ(TryTls(Tls(stranger.Issue({.uris = uri}))), MqttReason::kUnspecifiedError) << "another authority";
+  EXPECT_EQ(TryTls(Tls(authority.Issue({.uris = uri}))), MqttReason::kUnspecifiedError) << "the server's authority";
+  EXPECT_EQ(TryTls(Tls(devices.Issue({.uris = uri, .valid_from_s = -7200, .valid_to_s = -3600}))),
+            MqttReason::kUnspecifiedError)
+      << "expired";
+  EXPECT_TRUE(Eventually([](const auto& status) {
+    return status.last_refused.starts_with("127.0.0.1: ") && status.last_refused.find("has expired") != std::string::npos;
+  })) << listener->status().last_refused;
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.refusals.handshake_failed == 4; }));
+  EXPECT_EQ(TryTls(Tls(devices.Issue({.uris = {uri[0], "spiffe://a.b/device/vm-2"}}))), MqttReason::kUnspecifiedError) << "two";
+  EXPECT_EQ(TryTls(Tls(devices.Issue({.common_name = "vm-1"}))), MqttReason::kUnspecifiedError) << "a name elsewhere";
+  EXPECT_EQ(TryTls(Tls(devices.Issue({.uris = {"spiffe://a.b/gateway/vm-1"}}))), MqttReason::kUnspecifiedError);
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.refusals.certificate_name == 3; }));
+  EXPECT_EQ(TryTls(Tls(Certificate("vm-1"))), MqttReason::kSuccess);
+}
+
+TEST_F(MqttAdmissionTest, ACommonNameWillDoWhereThatIsConfigured) {
+  UseTls(true);
+  options.password_file = "";
+  options.certificate_name.place = DeviceNameRule::Place::kCommonName;
+  Start();
+  MqttPeer peer;
+  ASSERT_TRUE(peer.net.Connect(listener->port()));
+  ASSERT_TRUE(peer.net.StartTls(Tls(devices.Issue({.common_name = "vm-7"}))));
+  ASSERT_EQ(ReasonOf(peer.Connect({})), MqttReason::kSuccess);
+  ASSERT_TRUE(peer.Publish("sluice/v1/vm-7/sale", "x", 1));
+  EXPECT_EQ(handler.Await(1).at(0).device, "vm-7");
+}
+
+TEST_F(MqttAdmissionTest, EitherWayInWillDoWhereBothAreConfigured) {
+  UseTls(true);
+  Start();
+  EXPECT_EQ(TryTls(Tls(Certificate("vm-1"))), MqttReason::kSuccess);
+  EXPECT_EQ(TryTls(Tls(), As("vm-2", "secret-2")), MqttReason::kSuccess);
+  EXPECT_EQ(TryTls(Tls(), As("vm-2", "wrong")), MqttReason::kBadUserNameOrPassword);
+  EXPECT_EQ(TryTls(Tls()), MqttReason::kNotAuthorized);
+  const fakes::TestAuthority stranger("device authority");
+  EXPECT_EQ(TryTls(Tls(stranger.Issue({.uris = {"spiffe://a.b/device/vm-1"}})), As("vm-2", "secret-2")),
+            MqttReason::kUnspecifiedError)
+      << "a wrong certificate is no missing one";
+}
+
+TEST_F(MqttAdmissionTest, ARenewedCertificateIsUsedWithoutARestart) {
+  UseTls(false);
+  Start();
+  MqttPeer before;
+  ASSERT_TRUE(before.net.Connect(listener->port()));
+  ASSERT_TRUE(before.net.StartTls(Tls()));
+  EXPECT_EQ(before.net.peer_common_name(), "first");
+  ASSERT_EQ(ReasonOf(before.Connect(As("vm-1", "secret-1"))), MqttReason::kSuccess);
+  InstallCertificate("second");
+  const auto sees_second = [&] {
+    fakes::NetClient client;
+    return client.Connect(listener->port()) && client.StartTls(Tls()) && client.peer_common_name() == "second";
+  };
+  ASSERT_TRUE(Eventually([&](const auto&) { return sees_second(); }));
+  EXPECT_TRUE(before.Ping()) << "who was there stays";
+
+  Put("server.pem", "junk");
+  ASSERT_TRUE(Eventually([](const auto& status) { return !status.trouble.empty(); }));
+  EXPECT_THAT(listener->status().trouble, HasSubstr("server.pem"));
+  EXPECT_TRUE(sees_second());
+  InstallCertificate("third");
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.trouble.empty(); }));
+}
+
+TEST_F(MqttAdmissionTest, AChangedOrRemovedPasswordEndsItsConnections) {
+  Start();
+  MqttPeer first = Peer("vm-1"), second = Peer("vm-2");
+  Allow("vm-1", "another");
+  const auto disconnect = first.Expect<MqttDisconnect>();
+  ASSERT_TRUE(disconnect);
+  EXPECT_EQ(disconnect->reason, MqttReason::kNotAuthorized);
+  EXPECT_TRUE(first.net.ReceiveToEnd());
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kBadUserNameOrPassword);
+  EXPECT_EQ(Try(As("vm-1", "another")), MqttReason::kSuccess);
+  EXPECT_TRUE(second.Ping()) << "not its business";
+  Remove("vm-2");
+  ASSERT_TRUE(second.Expect<MqttDisconnect>());
+  EXPECT_TRUE(second.net.ReceiveToEnd());
+  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kBadUserNameOrPassword);
+}
+
+TEST_F(MqttAdmissionTest, ABrokenPasswordFileKeepsWhatWasKnownAndIsShown) {
+  Start();
+  Put("listener.passwd", "junk\n");
+  ASSERT_TRUE(Eventually([](const auto& status) { return !status.trouble.empty(); }));
+  EXPECT_THAT(listener->status().trouble, HasSubstr("line 1"));
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+}
+
+TEST_F(MqttAdmissionTest, BoundsConnectionsInTotalAndByAddress) {
+  options.connections.total = 4;
+  options.connections.per_address = 3;
+  Start();
+  std::vector<MqttPeer> peers;
+  for (int i = 0; i < 3; ++i) peers.push_back(Peer("vm-1", StrCat("c", i)));
+  EXPECT_TRUE(IsTurnedAway());
+  EXPECT_EQ(listener->status().refusals.too_many_from_address, 1u);
+  MqttPeer elsewhere;
+  ASSERT_TRUE(elsewhere.net.Connect(listener->port(), "127.0.0.2"));
+  ASSERT_EQ(ReasonOf(elsewhere.Connect(As("vm-2", "secret-2"))), MqttReason::kSuccess);
+  EXPECT_TRUE(IsTurnedAway("127.0.0.3"));
+  EXPECT_EQ(listener->status().refusals.too_many, 1u);
+  peers[0].net.Close();
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.open == 3; }));
+  Peer("vm-2");
+}
+
+TEST_F(MqttAdmissionTest, BoundsConnectionsOfOneDeviceInFavourOfTheNewest) {
+  options.connections_per_device = 2;
+  Start();
+  MqttPeer oldest = Peer("vm-1", "a"), older = Peer("vm-1", "b"), newest = Peer("vm-1", "c");
+  const auto disconnect = oldest.Expect<MqttDisconnect>();
+  ASSERT_TRUE(disconnect);
+  EXPECT_EQ(disconnect->reason, MqttReason::kQuotaExceeded);
+  EXPECT_TRUE(older.Ping());
+  EXPECT_TRUE(newest.Ping());
+  EXPECT_EQ(listener->status().refusals.too_many_of_device, 1u);
+  // Taking over an own session is no further connection.
+  MqttPeer again = Peer("vm-1", "c");
+  EXPECT_TRUE(older.Ping());
+}
+
+TEST_F(MqttAdmissionTest, HalfOpenConnectionsAreBoundedAndEnd) {
+  options.sessions.connect_timeout_ms = 200;
+  options.connections.half_open_per_address = 2;
+  Start();
+  fakes::NetClient first, second;
+  ASSERT_TRUE(first.Connect(listener->port()));
+  ASSERT_TRUE(second.Connect(listener->port()));
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.half_open == 2; }));
+  EXPECT_TRUE(IsTurnedAway());
+  EXPECT_EQ(listener->status().refusals.half_open_from_address, 1u);
+  EXPECT_TRUE(first.ReceiveToEnd());
+  EXPECT_TRUE(second.ReceiveToEnd());
+  EXPECT_EQ(listener->status().sessions.connect_timeouts, 2u);
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.half_open == 0; }));
+  MqttPeer peer = Peer("vm-1");
+  EXPECT_EQ(listener->status().half_open, 0u);
+}
+
+TEST_F(MqttAdmissionTest, AHandshakeThatDoesNotEndIsEnded) {
+  UseTls(false);
+  options.handshake_timeout_ms = 200;
+  Start();
+  fakes::NetClient silent, junk;
+  ASSERT_TRUE(silent.Connect(listener->port()));
+  EXPECT_TRUE(silent.ReceiveToEnd());
+  EXPECT_EQ(listener->status().refusals.handshake_timeout, 1u);
+  ASSERT_TRUE(junk.Connect(listener->port()));
+  ASSERT_TRUE(junk.Send("GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_TRUE(junk.ReceiveToEnd());
+  EXPECT_EQ(listener->status().refusals.handshake_failed, 1u);
+}
+
+TEST_F(MqttAdmissionTest, WhoComesWhileTooManyAreHalfOpenWaitsInTheKernel) {
+  options.connections.half_open = 1;
+  options.connections.half_open_per_address = 1;
+  options.sessions.connect_timeout_ms = 500;
+  Start();
+  fakes::NetClient silent;
+  ASSERT_TRUE(silent.Connect(listener->port()));
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.half_open == 1; }));
+  MqttPeer peer = Peer("vm-1");   // is served once the silent one was ended
+  EXPECT_EQ(listener->status().sessions.connect_timeouts, 1u);
+  EXPECT_EQ(listener->status().refusals.half_open_from_address, 0u);
+}
+
+TEST_F(MqttAdmissionTest, NewConnectionsArePaced) {
+  options.connections.per_second = 20;
+  Start();
+  const auto began = std::chrono::steady_clock::now();
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+  // Twenty at once, then one each 50 ms.
+  EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(450));
+}
+
+}  // namespace
+}  // namespace sluice::transport

@@ -1,20 +1,16 @@
 #include "devices/transport/mqtt.h"
 
 #include <chrono>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <optional>
 #include <thread>
 #include <utility>
 
 #include "MQTTAsync.h"
 #include "MQTTReasonCodes.h"
-#include "base/file.h"
 #include "base/random.h"
 #include "base/status.h"
 #include "base/strings.h"
-#include "devices/transport/shut_connections.h"
+#include "devices/transport/paho_options.h"
+#include "devices/transport/paho_shared.h"
 #include "mqtt/async_client.h"
 
 namespace sluice::transport {
@@ -31,197 +27,10 @@ constexpr auto kStable = std::chrono::seconds(10);
 constexpr auto kDisconnectPatience = std::chrono::seconds(2);
 constexpr size_t kMaxOutgoing = 4096;
 
-// What became of a request, as Paho's threads tell it.
-struct Outcome {
-  bool ok = false;
-  int code = 0;
-  int reason = 0;
-  bool session_present = false;
-  std::string message;   // Paho's own words for a failure
-};
-
-// Paho puts an MQTT 5 reason now here, now there, and 255 where there is none.
-int ReasonOf(const Outcome& outcome) {
-  for (int reason : {outcome.reason, outcome.code}) {
-    if (reason >= MQTTREASONCODE_UNSPECIFIED_ERROR && reason != 255) return reason;
-  }
-  return 0;
-}
-
-std::string Describe(const Outcome& outcome, bool tls = false) {
-  if (ReasonOf(outcome) >= MQTTREASONCODE_UNSPECIFIED_ERROR) {
-    const char* text = MQTTReasonCode_toString(static_cast<MQTTReasonCodes>(ReasonOf(outcome)));
-    return StrCat("the broker refused: ", text != nullptr ? text : "unknown", " (", ReasonOf(outcome), ")");
-  }
-  // MQTT 3.1.1, section 3.2.2.3: return codes of CONNACK.
-  switch (outcome.code) {
-    case 1: return "the broker refused: unacceptable protocol version";
-    case 2: return "the broker refused: client identifier not allowed";
-    case 3: return "the broker refused: server unavailable";
-    case 4: return "the broker refused: bad user name or password";
-    case 5: return "the broker refused: not authorized";
-    case -1:
-      return StrCat(outcome.message.empty() ? std::string("no connection") : outcome.message,
-                    tls ? "; or the certificates do not fit (see the broker's log)" : "");
-    default: break;
-  }
-  const char* text = MQTTAsync_strerror(outcome.code);
-  return StrCat(text != nullptr ? text : "unknown failure", " (", outcome.code, ")");
-}
-
-struct Outgoing {
-  std::string topic;
-  std::string payload;
-  int qos = 0;
-  bool retain = false;
-};
-
-// Everything that Paho's threads may touch. They hold it by shared_ptr, so that it outlives whatever they still call.
-struct Shared {
-  MqttHandlers handlers;
-  MqttAddress address;
-
-  mutable std::mutex mu;
-  std::condition_variable changed;
-  // Guarded by mu, which is never held while Paho is called: Paho calls us with its own lock held.
-  MqttStatus status;
-  std::optional<Outcome> outcome;   // of the request that the keeper waits for
-  uint64_t request = 0;             // its number; later answers to earlier requests are nobody's
-  bool lost = false;
-  std::string lost_why;
-  bool stopping = false;
-  bool cut = false;                 // we cut this connection: nothing of it is taken any more
-  int handling = 0;                 // handlers that run
-  std::deque<Outgoing> outgoing;
-  uint64_t generation = 0;          // of the client
-  int publishing = 0;               // publishes of this generation that Paho has and did not answer
-
-  void OnMessage(const mqtt::message& message, std::string_view topic);
-  void OnLost(std::string why);
-  void CallPublished();
-};
-
-// Answers of Paho to one request; deletes itself, as Paho calls exactly one of the two exactly once.
-class Answer final : public mqtt::iaction_listener {
- public:
-  Answer(std::shared_ptr<Shared> shared, uint64_t request) : shared_(std::move(shared)), request_(request) {}
-  void on_success(const mqtt::token& token) override {
-    Outcome outcome{.ok = true, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())};
-    if (token.get_type() == mqtt::token::Type::CONNECT) {
-      try {
-        outcome.session_present = token.get_connect_response().is_session_present();
-      } catch (const std::exception&) {
-        // A library without the answer's details: as if the session were new, so that we subscribe again.
-      }
-    }
-    Deliver(outcome);
-  }
-  void on_failure(const mqtt::token& token) override {
-    Outcome outcome{.ok = false, .code = token.get_return_code(), .reason = static_cast<int>(token.get_reason_code())};
-    if (token.get_type() == mqtt::token::Type::CONNECT) {
-      try {
-        token.get_connect_response();
-      } catch (const mqtt::exception& error) {
-        outcome.message = error.get_message();   // not to be had in any other way
-      } catch (const std::exception&) {
-        // Then without.
-      }
-    }
-    Deliver(outcome);
-  }
-
- private:
-  void Deliver(const Outcome& outcome) {
-    {
-      Lock lock(shared_->mu);
-      if (shared_->request == request_) shared_->outcome = outcome;
-    }
-    shared_->changed.notify_all();
-    delete this;
-  }
-
-  const std::shared_ptr<Shared> shared_;
-  const uint64_t request_;
-};
-
-class Published final : public mqtt::iaction_listener {
- public:
-  Published(std::shared_ptr<Shared> shared, uint64_t generation) : shared_(std::move(shared)), generation_(generation) {}
-  void on_success(const mqtt::token&) override { Done(); }
-  void on_failure(const mqtt::token&) override { Done(); }
-  void on_given_up() { Done(); }
-
- private:
-  void Done() {
-    {
-      Lock lock(shared_->mu);
-      // Those of a dropped client were given up when it was dropped.
-      if (shared_->generation != generation_) {
-        lock.unlock();
-        delete this;
-        return;
-      }
-      --shared_->publishing;
-    }
-    shared_->CallPublished();
-    delete this;
-  }
-
-  const std::shared_ptr<Shared> shared_;
-  const uint64_t generation_;
-};
-
-void Shared::CallPublished() {
-  {
-    Lock lock(mu);
-    if (stopping || !handlers.on_published) return;
-    ++handling;
-  }
-  handlers.on_published();
-  Lock lock(mu);
-  --handling;
-  if (stopping) changed.notify_all();
-}
-
-void Shared::OnMessage(const mqtt::message& message, std::string_view topic) {
-  bool take = false;
-  {
-    Lock lock(mu);
-    ++handling;
-    take = !stopping && !cut;
-  }
-  if (take) {
-    const mqtt::binary_ref& payload = message.get_payload_ref();
-    take = handlers.on_message({.topic = topic,
-                                .payload = {payload.data(), payload.size()},
-                                .retained = message.is_retained(),
-                                .qos = message.get_qos(),
-                                .duplicate = message.is_duplicate()}) == MqttTaken::kTaken;
-  }
-  // Paho sends the PUBACK as soon as we return, and cannot disconnect before: it holds the lock for that itself. So the
-  // PUBACK must find the socket shut; if the socket is not to be found, we return only when the process is over.
-  const bool shut = take || ShutConnectionsTo(address) > 0;
-  Lock lock(mu);
-  if (!take) cut = true;
-  --handling;
-  // Only Stop waits for handlers: waking the keeper for each message would double the price of one.
-  if (stopping || !take) changed.notify_all();
-  if (!shut) changed.wait(lock, [] { return false; });
-}
-
-void Shared::OnLost(std::string why) {
-  {
-    Lock lock(mu);
-    lost = true;
-    if (lost_why.empty()) lost_why = std::move(why);
-  }
-  changed.notify_all();
-}
-
 class PahoClient final : public MqttClient {
  public:
   PahoClient(MqttOptions options, MqttHandlers handlers)
-      : options_(std::move(options)), shared_(std::make_shared<Shared>()), address_(shared_->address),
+      : options_(std::move(options)), shared_(std::make_shared<PahoShared>()), address_(shared_->address),
         backoff_(options_.backoff, random_) {
     shared_->handlers = std::move(handlers);
   }
@@ -273,7 +82,7 @@ class PahoClient final : public MqttClient {
     absl::Status trouble;
     while (!Stopping()) {
       SetState(State::kConnecting, StrCat("to ", address_.host, ":", address_.port, trouble.ok() ? "" : "; before: ", MessageOf(trouble)));
-      const absl::StatusOr<Outcome> connected = Connect(version);
+      const absl::StatusOr<PahoOutcome> connected = Connect(version);
       trouble = connected.status();
       if (connected.ok() && connected->ok) {
         // A new session has no subscription, and is kept without one if the connection is lost before ours arrives.
@@ -316,7 +125,7 @@ class PahoClient final : public MqttClient {
 
   // A 3.1.1 broker answers a version 5 CONNECT with return code 1, a 5 broker that will not with 0x84, and some close the
   // connection without a word, which looks like any failure: so the versions take turns until one was proven.
-  int NextVersion(int version, const Outcome& outcome) {
+  int NextVersion(int version, const PahoOutcome& outcome) {
     // Nobody there, or no TLS: nothing was said about versions.
     if (outcome.message.find("connect failure") != std::string::npos || outcome.message.find("timeout") != std::string::npos) {
       return version;
@@ -332,7 +141,7 @@ class PahoClient final : public MqttClient {
     auto client = std::make_unique<mqtt::async_client>(StrCat(address_.tls ? "ssl://" : "tcp://", host, ":", address_.port),
                                                        options_.client_id, create, nullptr);
     // Before the connection, or what the broker sends at once would go nowhere.
-    std::weak_ptr<Shared> weak = shared_;
+    std::weak_ptr<PahoShared> weak = shared_;
     client->set_message_callback([weak](const mqtt::const_message_ptr& message) {
       if (auto shared = weak.lock()) shared->OnMessage(*message, message->get_topic());
     });
@@ -346,47 +155,10 @@ class PahoClient final : public MqttClient {
     return client;
   }
 
-  // Fills, and never moves: a moved connect_options loses its MQTT 5 properties without a word, and with them the session.
-  absl::Status FillConnectOptions(int version, mqtt::connect_options& connect) {
-    connect.set_mqtt_version(version);
-    connect.set_keep_alive_interval(options_.keep_alive_s);
-    connect.set_connect_timeout(options_.connect_timeout_s);
-    connect.set_automatic_reconnect(false);
-    if (version == kVersion5) {
-      connect.set_clean_start(false);
-      const mqtt::properties properties{{mqtt::property::SESSION_EXPIRY_INTERVAL, static_cast<int>(options_.session_expiry_s)},
-                                        {mqtt::property::RECEIVE_MAXIMUM, static_cast<int>(options_.receive_maximum)}};
-      connect.set_properties(properties);
-    } else {
-      connect.set_clean_session(false);
-    }
-    if (!options_.username.empty()) connect.set_user_name(options_.username);
-    if (!options_.password_file.empty()) {
-      absl::StatusOr<std::string> password = ReadFile(options_.password_file, 4096);
-      if (!password.ok()) return WithContext(password.status(), "password_file");
-      while (!password->empty() && (password->back() == '\n' || password->back() == '\r')) password->pop_back();
-      connect.set_password(*password);
-    }
-    if (address_.tls) {
-      mqtt::ssl_options ssl;
-      if (!options_.ca_file.empty()) ssl.set_trust_store(options_.ca_file);
-      if (!options_.certificate_file.empty()) {
-        ssl.set_key_store(options_.certificate_file);
-        ssl.set_private_key(options_.key_file);
-      }
-      ssl.set_ssl_version(MQTT_SSL_VERSION_TLS_1_2);   // the least
-      ssl.set_enable_server_cert_auth(true);
-      ssl.set_verify(true);                            // the name too
-      // No set_error_handler: Paho keeps a pointer to the copy of these options that connect() destroys.
-      connect.set_ssl(ssl);
-    }
-    return absl::OkStatus();
-  }
-
-  absl::StatusOr<Outcome> Connect(int version) {
+  absl::StatusOr<PahoOutcome> Connect(int version) {
     try {
       mqtt::connect_options connect;
-      RETURN_IF_ERROR(FillConnectOptions(version, connect));
+      RETURN_IF_ERROR(FillConnectOptions(options_, address_, version, connect));
       if (!client_ || client_version_ != version || unanswered_) {
         DropClient();
         client_ = NewClient(version);
@@ -399,7 +171,7 @@ class PahoClient final : public MqttClient {
         shared_->lost_why.clear();
       }
       // The connect_options are copied on the way in.
-      absl::StatusOr<Outcome> outcome = Ask([&](Answer& answer) { client_->connect(connect, nullptr, answer); },
+      absl::StatusOr<PahoOutcome> outcome = Ask([&](mqtt::iaction_listener& answer) { client_->connect(connect, nullptr, answer); },
                                             std::chrono::seconds(options_.connect_timeout_s + 5));
       unanswered_ = !outcome.ok();
       return outcome;
@@ -414,9 +186,9 @@ class PahoClient final : public MqttClient {
       const mqtt::subscribe_options how = version == kVersion5
                                               ? mqtt::subscribe_options(true, false, mqtt::subscribe_options::SEND_RETAINED_ON_NEW)
                                               : mqtt::subscribe_options();
-      absl::StatusOr<Outcome> outcome;
+      absl::StatusOr<PahoOutcome> outcome;
       try {
-        outcome = Ask([&](Answer& answer) { client_->subscribe(filter, 1, nullptr, answer, how); },
+        outcome = Ask([&](mqtt::iaction_listener& answer) { client_->subscribe(filter, 1, nullptr, answer, how); },
                       std::chrono::seconds(options_.connect_timeout_s));
       } catch (const std::exception& error) {
         outcome = absl::UnavailableError(error.what());
@@ -450,7 +222,7 @@ class PahoClient final : public MqttClient {
         shared_->changed.wait(lock);
         continue;
       }
-      const Outgoing message = std::move(shared_->outgoing.front());
+      const PahoOutgoing message = std::move(shared_->outgoing.front());
       shared_->outgoing.pop_front();
       ++shared_->publishing;
       lock.unlock();
@@ -462,26 +234,28 @@ class PahoClient final : public MqttClient {
   }
 
   // On the keeper's thread, as Paho makes a publish wait for a message handler that is running.
-  void Send(const Outgoing& message) {
-    auto* listener = new Published(shared_, shared_->generation);   // only this thread changes the generation
+  void Send(const PahoOutgoing& message) {
+    const uint64_t generation = shared_->generation;   // only this thread changes it
+    mqtt::iaction_listener* const listener = NewPublished(shared_, generation);
     try {
       client_->publish(message.topic, message.payload.data(), message.payload.size(), message.qos, message.retain, nullptr,
                        *listener);
     } catch (const std::exception&) {
-      listener->on_given_up();
+      delete listener;
+      shared_->OnPublished(generation);
     }
   }
 
   // Starts a request and waits for its answer, the loss of the connection or the time.
   template <typename Begin>
-  absl::StatusOr<Outcome> Ask(Begin begin, std::chrono::steady_clock::duration patience, bool to_the_end = false) {
+  absl::StatusOr<PahoOutcome> Ask(Begin begin, std::chrono::steady_clock::duration patience, bool to_the_end = false) {
     uint64_t request = 0;
     {
       Lock lock(shared_->mu);
       request = ++shared_->request;
       shared_->outcome.reset();
     }
-    auto* answer = new Answer(shared_, request);
+    mqtt::iaction_listener* const answer = NewAnswer(shared_, request);
     try {
       begin(*answer);
     } catch (...) {
@@ -503,7 +277,7 @@ class PahoClient final : public MqttClient {
     if (!client_ || unanswered_ || !client_->is_connected()) return;   // an unanswered attempt ends with its client
     // 100 ms for receipts that are on their way.
     try {
-      Ask([&](Answer& answer) { client_->disconnect(100, nullptr, answer); }, kDisconnectPatience, true).status().IgnoreError();
+      Ask([&](mqtt::iaction_listener& answer) { client_->disconnect(100, nullptr, answer); }, kDisconnectPatience, true).status().IgnoreError();
     } catch (const std::exception&) {
       // Lost meanwhile.
     }
@@ -529,7 +303,7 @@ class PahoClient final : public MqttClient {
   }
 
   const MqttOptions options_;
-  const std::shared_ptr<Shared> shared_;
+  const std::shared_ptr<PahoShared> shared_;
   SystemRandom random_;
   std::thread keeper_;
   // The keeper's own.

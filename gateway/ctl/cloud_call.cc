@@ -1,5 +1,10 @@
 #include "gateway/ctl/cloud_call.h"
 
+#include <nlohmann/json.hpp>
+
+#include "gateway/ctl/exit_code.h"
+#include "gateway/ctl/message_json.h"
+
 namespace sluice::ctl {
 
 absl::Status ExplainCloud(const grpc::Status& status, const Service& service) {
@@ -22,6 +27,17 @@ absl::Status ExplainCloud(const grpc::Status& status, const Service& service) {
     default:
       return absl::Status(static_cast<absl::StatusCode>(status.error_code()), StrCat(who, ": ", status.error_message()));
   }
+}
+
+int ShowList(const Session& session, const google::protobuf::Message& all, const Table& table, std::string_view none) {
+  if (session.json) {
+    auto json = ToJson(all);
+    json.erase("next_page_token");
+    session.out << Dump(json) << '\n';
+  } else {
+    session.out << (table.empty() ? StrCat(none, "\n") : table.ToString());
+  }
+  return kOk;
 }
 
 }  // namespace sluice::ctl

@@ -2,13 +2,9 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <nlohmann/json.hpp>
-
 #include "gateway/ctl/cloud_call.h"
 #include "gateway/ctl/exit_code.h"
-#include "gateway/ctl/format_table.h"
 #include "gateway/ctl/format_time.h"
-#include "gateway/ctl/message_json.h"
 #include "sluice/attendance/v1/attendance.grpc.pb.h"
 
 namespace sluice::ctl {
@@ -22,31 +18,16 @@ int RunCloudPunches(const Session& session, const CloudTarget& target, const std
   attendance::v1::ListPunchesRequest request;
   request.set_shop_id(shop_id);
   request.set_employee_id(employee_id);
-  attendance::v1::ListPunchesResponse all;
-  const absl::Status status = ForEachPage<attendance::v1::ListPunchesRequest, attendance::v1::ListPunchesResponse>(
-      request, service, [&](auto... arguments) { return stub->ListPunches(arguments...); },
-      [&](attendance::v1::ListPunchesResponse page) {
-        for (auto& punch : *page.mutable_punches()) {
-          if (limit != 0 && static_cast<uint64_t>(all.punches_size()) == limit) return false;
-          *all.add_punches() = std::move(punch);
-        }
-        return true;
-      });
-  if (!status.ok()) return Fail(session, status);
+  const auto all = CollectPages(request, service, limit, &attendance::v1::ListPunchesResponse::mutable_punches,
+                                [&](auto... arguments) { return stub->ListPunches(arguments...); });
+  if (!all.ok()) return Fail(session, all.status());
 
-  if (session.json) {
-    auto json = ToJson(all);
-    json.erase("next_page_token");
-    session.out << Dump(json) << '\n';
-    return kOk;
-  }
   Table table({{"TIME"}, {"SHOP"}, {"EMPLOYEE"}, {"KIND"}, {"VERIFIED BY"}, {"DEVICE"}});
-  for (const auto& punch : all.punches()) {
+  for (const auto& punch : all->punches()) {
     table.Add({LocalTime(punch.time_ms()), punch.shop_id(), punch.employee_id(), punch.kind(), punch.verified_by(),
                punch.device_id()});
   }
-  session.out << (table.empty() ? "no punches\n" : table.ToString());
-  return kOk;
+  return ShowList(session, *all, table, "no punches");
 }
 
 }  // namespace sluice::ctl

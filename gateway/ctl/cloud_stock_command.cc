@@ -2,13 +2,9 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <nlohmann/json.hpp>
-
 #include "gateway/ctl/cloud_call.h"
 #include "gateway/ctl/exit_code.h"
-#include "gateway/ctl/format_table.h"
 #include "gateway/ctl/format_time.h"
-#include "gateway/ctl/message_json.h"
 #include "sluice/inventory/v1/inventory.grpc.pb.h"
 
 namespace sluice::ctl {
@@ -22,30 +18,15 @@ int RunCloudStock(const Session& session, const CloudTarget& target, const std::
   inventory::v1::GetStockRequest request;
   request.set_shop_id(shop_id);
   request.set_product_id(product_id);
-  inventory::v1::GetStockResponse all;
-  const absl::Status status = ForEachPage<inventory::v1::GetStockRequest, inventory::v1::GetStockResponse>(
-      request, service, [&](auto... arguments) { return stub->GetStock(arguments...); },
-      [&](inventory::v1::GetStockResponse page) {
-        for (auto& level : *page.mutable_levels()) {
-          if (limit != 0 && static_cast<uint64_t>(all.levels_size()) == limit) return false;
-          *all.add_levels() = std::move(level);
-        }
-        return true;
-      });
-  if (!status.ok()) return Fail(session, status);
+  const auto all = CollectPages(request, service, limit, &inventory::v1::GetStockResponse::mutable_levels,
+                                [&](auto... arguments) { return stub->GetStock(arguments...); });
+  if (!all.ok()) return Fail(session, all.status());
 
-  if (session.json) {
-    auto json = ToJson(all);
-    json.erase("next_page_token");
-    session.out << Dump(json) << '\n';
-    return kOk;
-  }
   Table table({{"SHOP"}, {"PRODUCT"}, {"LEVEL", Table::Align::kRight}, {"UPDATED"}});
-  for (const auto& level : all.levels()) {
+  for (const auto& level : all->levels()) {
     table.Add({level.shop_id(), level.product_id(), StrCat(level.level()), LocalTime(level.updated_ms())});
   }
-  session.out << (table.empty() ? "no stock\n" : table.ToString());
-  return kOk;
+  return ShowList(session, *all, table, "no stock");
 }
 
 }  // namespace sluice::ctl

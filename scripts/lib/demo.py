@@ -255,7 +255,7 @@ keyfile {key}
     def write_gateway_config(self, extra="", mqtt_tls=True, addresses=None):
         cert, key = self.certificates.gateway(self.gateway_id, self.shop_id)
         addresses = {**self.cloud_addresses, **(addresses or {})}
-        mqtt = (f'url = "mqtts://localhost:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
+        mqtt = (f'url = "mqtts://127.0.0.1:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
                 f'url = "mqtt://127.0.0.1:{self.broker_port}"')
         serial = "".join(f"""
 [[serial]]
@@ -280,7 +280,6 @@ trust = "{self.certificates.ca()}"
 shop = "{addresses["shop"]}"
 inventory = "{addresses["inventory"]}"
 attendance = "{addresses["attendance"]}"
-server_name = "localhost"
 
 [sync]
 # on one machine nobody storms: come back quickly
@@ -360,7 +359,7 @@ password_file = "{self.password("sluice-gateway")}"
         cert, key = self.certificates.operator()
         path = Path(path or self.folder / "run.json")
         path.write_text(json.dumps({
-            "broker": {"host": "localhost", "port": self.broker_port, "tls_port": self.broker_tls_port,
+            "broker": {"host": "127.0.0.1", "port": self.broker_port, "tls_port": self.broker_tls_port,
                        "ca": str(self.certificates.ca()), "users_dir": str(self.folder / "users")},
             "cloud": {**self.cloud_addresses, "ca": str(self.certificates.ca()), "operator_cert": str(cert),
                       "operator_key": str(key), "data_dir": str(self.folder / "cloud")},

@@ -47,7 +47,7 @@ def start(stack, options, smoke):
     stack.start_gateway()
     say(f"gateway {stack.gateway_id} on {stack.socket}")
     common = dict(vending=options.vending, sensors=options.sensors, terminals=options.terminals, serial=options.serial,
-                  serial_dir=stack.folder / "serial", broker=f"mqtts://localhost:{stack.broker_tls_port}",
+                  serial_dir=stack.folder / "serial", broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}",
                   ca=stack.certificates.ca(), users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim")
     if smoke:
         stack.start_sim(**common, events=options.events, rate=max(1000, options.rate), wait_receipts=120)

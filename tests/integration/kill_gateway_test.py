@@ -20,7 +20,7 @@ class KillGateway(StackTest):
         stack.start_cloud()
         gateway = stack.start_gateway()
         ledger = stack.folder / "sim/ledger.tsv"
-        sim = stack.start_sim(vending=6, sensors=3, terminals=3, broker=f"mqtts://localhost:{stack.broker_tls_port}", ca=stack.certificates.ca(),
+        sim = stack.start_sim(vending=6, sensors=3, terminals=3, broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}", ca=stack.certificates.ca(),
                               users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim", rate=1000,
                               resend_after=1000, wait_receipts=120)
         for _ in range(KILLS):

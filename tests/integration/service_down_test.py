@@ -18,7 +18,7 @@ class ServiceDown(StackTest):
         stack.start_cloud(("inventory",), name="cloud-inventory")
         stack.start_gateway()
         ledger = stack.folder / "sim/ledger.tsv"
-        sim = stack.start_sim(vending=4, sensors=2, terminals=2, broker=f"mqtts://localhost:{stack.broker_tls_port}",
+        sim = stack.start_sim(vending=4, sensors=2, terminals=2, broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}",
                               ca=stack.certificates.ca(), users_dir=stack.folder / "users", ledger=ledger,
                               state=stack.folder / "sim", rate=500, resend_after=2000, wait_receipts=120)
         wait_until(lambda: self.queue(stack, "inventory")["acknowledged"] > 100 and

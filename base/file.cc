@@ -49,6 +49,8 @@ class PosixFile final : public File {
 
   absl::Status Sync() override { return fdatasync(fd_.get()) == 0 ? absl::OkStatus() : Failed("fdatasync", path_); }
 
+  void DropCache() override { posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED); }
+
   absl::StatusOr<uint64_t> Size() const override {
     struct stat info {};
     if (fstat(fd_.get(), &info) != 0) return Failed("stat", path_);

@@ -25,6 +25,9 @@ class File {
   // fdatasync. After an error nothing that was written since the last success may be believed, and this handle must not
   // be synced again (delivery.md: a failed fsync is never retried on the same handle).
   virtual absl::Status Sync() = 0;
+  // Lets go of what the page cache holds of the file and is written, so that the next read comes from the medium: what a
+  // failed sync left behind reads well from the cache and is nowhere else, also for the next process. Best effort.
+  virtual void DropCache() {}
   virtual absl::StatusOr<uint64_t> Size() const = 0;
 };
 

@@ -95,6 +95,11 @@ absl::Status JournalImpl::LoadSegment(const std::string& name, uint64_t slot) {
   segment->slot = slot;
   ASSIGN_OR_RETURN(segment->file, files_.Open(path, FileSystem::Mode::kReadWrite));
   ASSIGN_OR_RETURN(segment->size, segment->file->Size());
+  // What is in the page cache is not yet on the medium: a killed process leaves records that no sync has covered, and one
+  // whose sync failed leaves records that no later sync will write. Only what is read back from the medium may be answered for.
+  RETURN_IF_ERROR(segment->file->Sync());
+  ++figures_.syncs;
+  segment->file->DropCache();
   bool zero = false;
   absl::StatusOr<FoundHead> head = ReadSegmentHead(*segment->file, &zero);
   if (absl::IsUnimplemented(head.status())) return SetAside(name, "version", head.status());
@@ -119,9 +124,6 @@ absl::Status JournalImpl::LoadSegment(const std::string& name, uint64_t slot) {
                                     return true;
                                   });
   segment->end = end.offset;
-  // Read from the page cache is not yet on the medium: a killed process leaves records that no sync has covered.
-  RETURN_IF_ERROR(segment->file->Sync());
-  ++figures_.syncs;
   if (!end.status.ok()) ++figures_.bad_records;
   if (found_.segments.empty() || segment->head.segment > found_.segments.back().number) found_.clean_stop = end.closed;
   found_.segments.push_back({name, segment->head.segment, end.status});

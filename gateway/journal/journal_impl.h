@@ -91,8 +91,8 @@ class JournalImpl final : public Journal {
   void RunSyncer();
   int64_t DueUs(int64_t now) const;
   void NoteMisses(int64_t now);
-  void SyncCurrent(Lock& lock);
-  void Rotate(Lock& lock);
+  bool SyncCurrent(Lock& lock);  // false: it failed; MoveOrphans has seen to it
+  void Rotate(Lock& lock);       // keeps appenders out until it is done
   absl::Status BeginSegment(Lock& lock);
   std::shared_ptr<Segment> PickFree() const;
   SegmentHead MakeHead() const;

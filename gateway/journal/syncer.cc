@@ -24,7 +24,6 @@ void JournalImpl::RunSyncer() {
       continue;
     }
     if (full_ && (HasFree() || now >= retry_at_us_)) {
-      rotating_ = true;
       Rotate(lock);
       continue;
     }
@@ -32,8 +31,7 @@ void JournalImpl::RunSyncer() {
     if (due <= now) {
       NoteMisses(now);
       if (torn_) {
-        rotating_ = true;  // nothing may follow the torn bytes behind a sync
-        Rotate(lock);
+        Rotate(lock);  // nothing may follow the torn bytes behind a sync
       } else {
         SyncCurrent(lock);
       }
@@ -113,7 +111,7 @@ void JournalImpl::CopyHead(Segment& segment) const {
   segment.file->WriteAt(other, EncodeSegmentHead(segment.head)).status().IgnoreError();
 }
 
-void JournalImpl::SyncCurrent(Lock& lock) {
+bool JournalImpl::SyncCurrent(Lock& lock) {
   const std::shared_ptr<Segment> segment = current_;
   syncing_.swap(tail_bytes_);
   tail_bytes_.clear();
@@ -137,7 +135,7 @@ void JournalImpl::SyncCurrent(Lock& lock) {
     sync_times_.push_back({clock_.WallMs(), written});
     if (sync_times_.size() > kSyncTimes) sync_times_.pop_front();
     Complete(lock);
-    return;
+    return true;
   }
   ++figures_.sync_failures;
   segment->failed = true;
@@ -148,14 +146,12 @@ void JournalImpl::SyncCurrent(Lock& lock) {
   current_ = nullptr;
   rotating_ = true;
   MoveOrphans(lock);
+  return false;
 }
 
 void JournalImpl::Rotate(Lock& lock) {
-  rotate_wanted_ = false;
-  if (current_ != nullptr && !tail_bytes_.empty()) {
-    SyncCurrent(lock);
-    if (!orphans_.empty() || !rotating_) return;  // it failed and was seen to
-  }
+  rotating_ = true;
+  if (current_ != nullptr && !tail_bytes_.empty() && !SyncCurrent(lock)) return;
   if (!orphans_.empty()) {
     MoveOrphans(lock);
     return;
@@ -163,7 +159,7 @@ void JournalImpl::Rotate(Lock& lock) {
   const absl::Status begun = BeginSegment(lock);
   full_ = !begun.ok();
   if (full_) retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
-  rotating_ = false;
+  rotating_ = rotate_wanted_ = false;
   room_cv_.notify_all();
   if (!full_) space_cv_.notify_all();
   CallTail(lock, begun.ok());
@@ -188,7 +184,9 @@ void JournalImpl::MoveOrphans(Lock& lock) {
     orphans_.clear();
     for (Stream& stream : streams_) stream.synced_to = stream.next - 1;
   }
-  rotating_ = false;
+  // Who waits for another segment looks again, and asks again where this one is too small. A wish that outlived its
+  // appender's wait would change segments while others append.
+  rotating_ = rotate_wanted_ = false;
   room_cv_.notify_all();
   if (!full_) space_cv_.notify_all();
   Complete(lock);

@@ -23,6 +23,9 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
     connection->session_.open(soci::sqlite3, StrCat("dbname=\"", path, "\" timeout=10"));
     soci::session& session = connection->session_;
     if (writer) {
+      // In a new file only: half as many frames and writes as with 4 KiB, while a commit of one event does not cost much
+      // more.
+      session << "PRAGMA page_size=8192";
       session << "PRAGMA journal_mode=WAL";
       session << "PRAGMA synchronous=FULL";
       // The WAL keeps its file: overwriting is cheaper than growing. Never more than this after a checkpoint.

@@ -86,8 +86,8 @@ struct StoreOptions {
   std::string path;                     // the database file; its folder exists
   size_t readers = 4;                   // connections, made when they are first needed
   int64_t cache_kib = 32 * 1024;        // of the writer
-  int64_t checkpoint_pages = 16 * 1024; // WAL of this size is checkpointed at once: 64 MiB
-  int64_t idle_checkpoint_pages = 64;   // and of this size when there is nothing else to do
+  int64_t checkpoint_pages = 8 * 1024;  // WAL of this size is checkpointed at once: 64 MiB
+  int64_t idle_checkpoint_pages = 32;   // and of this size when there is nothing else to do
 };
 
 // Thread-safe. One process per database file, kept by a lock on "<path>.lock".

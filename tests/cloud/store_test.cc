@@ -21,7 +21,7 @@ class StoreTest : public ::testing::Test {
     if (second != nullptr) component.migrations.push_back({2, "0002_u", second});
     return {component};
   }
-  absl::StatusOr<std::unique_ptr<Store>> Open(const std::vector<Component>& schema, int64_t checkpoint_pages = 16'384) {
+  absl::StatusOr<std::unique_ptr<Store>> Open(const std::vector<Component>& schema, int64_t checkpoint_pages = 8'192) {
     return Store::Open({.path = folder_.path() + "/t.db", .checkpoint_pages = checkpoint_pages}, schema);
   }
   static int Count(Store& store) {
@@ -134,7 +134,7 @@ TEST_F(StoreTest, TheWalIsMovedIntoTheDatabaseAndBeginsAnew) {
       EXPECT_EQ(Count(*store), i + 1);
     }
   }
-  EXPECT_LT(std::filesystem::file_size(folder_.path() + "/t.db-wal"), 150u * 4'120);
+  EXPECT_LT(std::filesystem::file_size(folder_.path() + "/t.db-wal"), 100u * 8'216);
   ASSERT_OK(store->CheckpointWhenIdle());
   EXPECT_EQ(Count(*store), 1'000);
 }

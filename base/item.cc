@@ -11,9 +11,12 @@ namespace sluice {
 std::string Id128::ToHex() const { return absl::BytesToHexString(AsAbsl(View())); }
 
 std::string Id128::ToUuid() const {
-  std::string hex = ToHex();
-  for (size_t at : {20, 16, 12, 8}) hex.insert(at, 1, '-');
-  return hex;
+  const std::string hex = ToHex();
+  std::string uuid(36, '-');
+  for (const auto& [from, to, digits] : {std::array{0, 0, 8}, {8, 9, 4}, {12, 14, 4}, {16, 19, 4}, {20, 24, 12}}) {
+    hex.copy(uuid.data() + to, static_cast<size_t>(digits), static_cast<size_t>(from));
+  }
+  return uuid;
 }
 
 std::optional<Id128> Id128::FromBytes(std::string_view raw) {

@@ -189,10 +189,16 @@ absl::Status SqlCursorStore::ApplyItems(store::Transaction& transaction, const L
       .status();
 }
 
+event::v1::DeviceEvent& SqlCursorStore::NewEvent() {
+  arena_.Reset();
+  return *google::protobuf::Arena::CreateMessage<event::v1::DeviceEvent>(&arena_);
+}
+
 absl::Status SqlCursorStore::ApplyRecord(store::Transaction& transaction, const Origin& origin, const Item& item,
                                          bool shop_confirmed, EventId& id, Attempt& attempt) {
-  const Examined examined = Examine(item.bytes, origin, event_);
-  id = EventId::FromBytes(event_.event_id()).value_or(EventId{});
+  event::v1::DeviceEvent& event = NewEvent();
+  const Examined examined = Examine(item.bytes, origin, event);
+  id = EventId::FromBytes(event.event_id()).value_or(EventId{});
   if (examined.finding == Finding::kForeign) {
     ++attempt.foreign;
     RETURN_IF_ERROR(Audit(transaction, clock_.WallMs(), origin.gateway, "foreign",
@@ -208,15 +214,15 @@ absl::Status SqlCursorStore::ApplyRecord(store::Transaction& transaction, const 
              store::Bytes{item.bytes}, clock_.WallMs())
         .status();
   }
-  if (event_.has_clock_fix()) {
+  if (event.has_clock_fix()) {
     ++attempt.applied;
-    const auto& fix = event_.clock_fix();
+    const auto& fix = event.clock_fix();
     return transaction
         .Run(kInsertClockFix, origin.gateway, Id128::FromBytes(fix.boot_id())->ToHex(), QueueName(origin.queue),
              fix.offset_ms(), static_cast<int>(fix.quality()), origin.epoch.id.ToHex(), origin.number)
         .status();
   }
-  const absl::Status status = applier_.Apply(transaction, origin, event_, events_);
+  const absl::Status status = applier_.Apply(transaction, origin, event, events_);
   if (status.ok()) {
     ++attempt.applied;
     return status;
@@ -295,7 +301,7 @@ absl::Status SqlCursorStore::ApplyKept() {
       }
       for (const Kept& kept : page) {
         after = kept.id;
-        if (Examine(kept.item.bytes, kept.origin, event_).finding == Finding::kKeep) continue;
+        if (Examine(kept.item.bytes, kept.origin, NewEvent()).finding == Finding::kKeep) continue;
         EventId id;
         RETURN_IF_ERROR(ApplyRecord(transaction, kept.origin, kept.item, true, id, attempt));
         RETURN_IF_ERROR(transaction.Run(kDeleteKept, kept.id).status());

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <deque>
 #include <string>
 #include <vector>
@@ -36,9 +37,12 @@ class RecentIds {
     uint32_t shop = 0;
     EventId id;
     bool operator==(const Key&) const = default;
+    // The second half of a version 7 or 8 UUID is random but for two bits; hashing more of it would spread no better.
     template <typename H>
     friend H AbslHashValue(H h, const Key& key) {
-      return H::combine(std::move(h), key.shop, key.id);
+      uint64_t half;
+      std::memcpy(&half, key.id.bytes.data() + 8, sizeof half);
+      return H::combine(std::move(h), half + key.shop);
     }
   };
 

@@ -1,5 +1,5 @@
 // What applying costs: batches straight into the cursor store, with and without the relay, no network.
-// usage: apply_bench <folder on a real disk> [events per kind] [batch]
+// usage: apply_bench <folder on a real disk> [events per kind] [batch] [status|telemetry|sale]
 #include <sys/resource.h>
 
 #include <chrono>
@@ -97,12 +97,13 @@ void Bench(const char* name, const std::string& folder, store::Component schema,
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: %s <folder> [events] [batch]\n", argv[0]);
+    std::fprintf(stderr, "usage: %s <folder> [events] [batch] [kind]\n", argv[0]);
     return 2;
   }
   const std::string folder = std::string(argv[1]) + "/apply_bench";
   const size_t count = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 100'000;
   const size_t batch = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 512;
+  const std::string_view only = argc > 4 ? argv[4] : "";
   using sluice::event::v1::DeviceEvent;
   const auto status = [](DeviceEvent& event, size_t) {
     event.mutable_status()->set_state(sluice::event::v1::Status::STATE_ONLINE);
@@ -126,16 +127,17 @@ int main(int argc, char** argv) {
   };
   sluice::shop::DeviceApplier devices;
   sluice::inventory::StockApplier stock;
+  const auto bench = [&](const char* kind, auto schema, sluice::ingest::Applier& applier, sluice::Queue queue,
+                         size_t events, size_t items, bool relay, const auto& fill) {
+    if (!only.empty() && only != kind) return;
+    sluice::Bench(kind, folder, schema(), applier, queue, events, items, relay, fill);
+  };
   for (const bool relay : {false, true}) {
-    sluice::Bench("status", folder, sluice::shop::Schema(), devices, sluice::Queue::kShopBulk, count, batch, relay,
-                  status);
-    sluice::Bench("telemetry", folder, sluice::shop::Schema(), devices, sluice::Queue::kShopBulk, count, batch, relay,
-                  telemetry);
-    sluice::Bench("sale", folder, sluice::inventory::Schema(), stock, sluice::Queue::kInventory, count, batch, relay,
-                  sale);
+    bench("status", sluice::shop::Schema, devices, sluice::Queue::kShopBulk, count, batch, relay, status);
+    bench("telemetry", sluice::shop::Schema, devices, sluice::Queue::kShopBulk, count, batch, relay, telemetry);
+    bench("sale", sluice::inventory::Schema, stock, sluice::Queue::kInventory, count, batch, relay, sale);
   }
-  sluice::Bench("status", folder, sluice::shop::Schema(), devices, sluice::Queue::kShopBulk, count / 50, 1, true,
-                status);
+  bench("status", sluice::shop::Schema, devices, sluice::Queue::kShopBulk, count / 50, 1, true, status);
   std::filesystem::remove_all(folder);
   return 0;
 }

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "tests/judge/readers.h"
@@ -169,6 +170,26 @@ class FleetTest : public testing::Test {
     open_ = fleet.OpenCount();
   }
 
+  // The first S line of the ledger for a number that an R line before it names; empty if there is none. On a loaded machine
+  // a device may well lose its patience and send again what the gateway has, but nothing that it was told of.
+  std::string SentAfterItsReceipt() {
+    std::map<std::string, std::set<uint64_t>> named;
+    std::ifstream ledger(options_.ledger);
+    for (std::string line; std::getline(ledger, line);) {
+      std::istringstream columns(line);
+      std::string what, device, boot, rest;
+      columns >> what >> device >> boot >> rest;
+      if (what == "S" && named[device + boot].contains(std::stoull(rest))) return line;
+      if (what != "R") continue;
+      std::replace(rest.begin(), rest.end(), ',', ' ');
+      std::istringstream ranges(rest);
+      uint64_t first = 0, last = 0;
+      for (char dash = 0; ranges >> first >> dash >> last;) {
+        for (uint64_t seq = first; seq <= last; ++seq) named[device + boot].insert(seq);
+      }
+    }
+    return "";
+  }
   // Until the ledger has that many sendings that reached nobody.
   void AwaitUnheard(int count) {
     for (int seen = 0; seen < count;) {
@@ -211,7 +232,6 @@ TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
   gateway.refuse = [](const std::string& device, uint64_t seq) { return device == "vm-0001" && seq == 3; };
   options_.vending = options_.sensors = options_.terminals = 2;
   options_.events = 1200;
-  options_.device.resend_after_us = 1'000'000;  // a loaded machine must not make it impatient
   Run();
   EXPECT_EQ(open_, 0u);
   EXPECT_EQ(counters_.produced, 1200u);
@@ -224,14 +244,12 @@ TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
   for (const auto& [device, seen] : gateway.seen()) {
     total += seen.taken.size();
     EXPECT_TRUE(seen.offline) << device << " went without its will";
-    for (const auto& [seq, times] : seen.times) {
-      again += static_cast<uint64_t>(times - 1);
-      EXPECT_TRUE(times == 1 || seq % 50 == 0) << device << " sent " << seq << " again although a receipt named it";
-    }
+    for (const auto& [seq, times] : seen.times) again += static_cast<uint64_t>(times - 1);
   }
   EXPECT_EQ(total, 1199u);
   EXPECT_GT(again, 0u);
   EXPECT_EQ(counters_.resent, again);
+  EXPECT_EQ(SentAfterItsReceipt(), "");
 
   judge::Tally tally;
   std::string error;

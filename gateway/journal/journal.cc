@@ -101,7 +101,13 @@ absl::StatusOr<uint64_t> JournalImpl::AppendRecord(NewRecord record, Completion 
     ++figures_.short_writes;
     written = current_->file->WriteAt(current_->end, frame);
   }
-  if (!written.ok() || *written < frame.size()) {
+  // What a short write has left out may have stood there before, as a zero does in a new segment: then the record is whole,
+  // and would be read as that of its number.
+  const auto whole = [&] {
+    const absl::StatusOr<std::string> there = current_->file->ReadAt(current_->end, frame.size());
+    return there.ok() && *there == frame;
+  };
+  if ((!written.ok() || *written < frame.size()) && !whole()) {
     // Nothing is taken; the next record is written over these bytes, or elsewhere if a sync comes between.
     torn_ = true;
     tail_bytes_.resize(begin);

@@ -22,6 +22,25 @@ TEST_F(JournalFaultTest, AShortWriteTakesNoNumberAndHarmsNothing) {
   EXPECT_TRUE(journal_->found().segments.back().status.ok());
 }
 
+// Found by replaying power cuts, seed 617395718: the record was refused, its number given to another, and the first one read.
+TEST_F(JournalFaultTest, ARecordIsTakenWhereAShortWriteLacksOnlyWhatStoodThere) {
+  Open();
+  Append(1);
+  faults_ = 2;
+  files_.SetOnWrite([&](const std::string&, uint64_t, size_t size) -> int64_t {
+    return faults_-- > 0 ? static_cast<int64_t>(size) - 1 : static_cast<int64_t>(size);
+  });
+  const auto refused = journal_->Append({kQueue, IdOf(99), 99, std::string("ends in a zero\0", 15)}, nullptr);
+  ASSERT_TRUE(journal_->Sync().ok());
+  const uint64_t next = refused.ok() ? 3 : 2;
+  EXPECT_EQ(Append(next), next);
+  const EpochId epoch = journal_->epoch().id;
+  Reopen();
+  const auto items = ReadAll(epoch);
+  ASSERT_EQ(items.size(), next);
+  EXPECT_EQ(items.back().id, IdOf(next)) << "what was taken is there, not what was refused";
+}
+
 TEST_F(JournalFaultTest, AFullDiskAtStartLeavesFewerSegments) {
   options_.min_segments = options_.max_segments = 3;
   Open();

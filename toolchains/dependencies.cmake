@@ -13,7 +13,6 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(TOMLPP REQUIRED IMPORTED_TARGET tomlplusplus)
 # Prefix RE2LIB: a variable re2_FOUND would keep gRPC from looking for its own re2 target.
 pkg_check_modules(RE2LIB REQUIRED IMPORTED_TARGET re2)
-pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
 
 # SOCI ships no CMake package on Debian.
 add_library(sluice_soci INTERFACE)
@@ -27,4 +26,5 @@ target_link_libraries(sluice_asio INTERFACE Threads::Threads)
 if(SLUICE_BUILD_TESTS)
   find_package(GTest REQUIRED)
   find_package(benchmark REQUIRED)
+  pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)
 endif()

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/status.h"
+#include "devices/sim/mqtt_packet.h"
 #include "devices/sim/text.h"
 
 namespace sluice::sim {
@@ -52,16 +53,26 @@ void Device::Produce(Wish wish) {
   if (shared_.state.enabled()) shared_.state.Keep(name_, event);
   open_.Add(std::move(event));
   ++shared_.counters.produced;
+  MarkReady();
+}
+
+void Device::MarkReady() {
+  // While it is down, OnUp will do it.
+  if (ready_ || !up_ || open_.Next() == nullptr) return;
+  ready_ = true;
+  shared_.ready.push_back(this);
 }
 
 size_t Device::Pump(size_t limit) {
-  if (!up_ || !link_->CanSend() || open_.Next() == nullptr) return 0;
-  if (audience_ != Audience::kThere) {
-    if (audience_ == Audience::kAsked || shared_.clock.MonotonicUs() < ask_at_us_) return 0;
-    limit = std::min<size_t>(limit, 1);
+  ready_ = false;
+  if (!up_ || open_.Next() == nullptr) return 0;
+  if (audience_ == Audience::kAsked) return 0;  // the answer makes it ready
+  if (!link_->CanSend() || (audience_ == Audience::kUnknown && shared_.clock.MonotonicUs() < ask_at_us_)) {
+    MarkReady();
+    return 0;
   }
+  if (audience_ == Audience::kUnknown) limit = std::min<size_t>(limit, 1);
   size_t count = 0;
-  link_->BeginBurst();
   while (count < limit) {
     OpenEvent* event = open_.Next();
     if (event == nullptr) break;
@@ -79,12 +90,15 @@ size_t Device::Pump(size_t limit) {
     ++count;
   }
   link_->EndBurst();
+  MarkReady();
   return count;
 }
 
 void Device::CheckTimeout(int64_t now_us) {
-  if (!up_ || !open_.AnySent() || open_.empty() || now_us - waiting_since_us_ < patience_us_) return;
+  if (!options_.receipts || !up_ || !open_.AnySent() || open_.empty()) return;
+  if (now_us - waiting_since_us_ < patience_us_) return;
   open_.GoBack();
+  MarkReady();
   waiting_since_us_ = now_us;
   patience_us_ = std::min(patience_us_ * 2, std::max(kLongestPatienceUs, options_.resend_after_us));
 }
@@ -103,6 +117,7 @@ void Device::OnUp() {
   const bool asks = options_.receipts && !options_.serial && !options_.hasty;
   audience_ = asks ? Audience::kUnknown : Audience::kThere;
   ask_at_us_ = 0;
+  MarkReady();
 }
 
 void Device::OnDown(std::string_view reason) {
@@ -114,8 +129,8 @@ void Device::OnDown(std::string_view reason) {
 void Device::OnPuback(uint64_t boot, uint64_t seq) {
   ++shared_.counters.puback;
   shared_.ledger.Puback(name_, boot, seq);
-  if (audience_ == Audience::kAsked) audience_ = Audience::kThere;
-  if (!options_.receipts && open_.CloseOne(boot, seq)) Progress();
+  Answered();
+  if (!options_.receipts) Done(boot, seq);
 }
 
 void Device::OnUnheard(uint64_t boot, uint64_t seq) {
@@ -123,19 +138,44 @@ void Device::OnUnheard(uint64_t boot, uint64_t seq) {
   ++shared_.counters.unheard;
   shared_.ledger.Unheard(name_, boot, seq);
   if (!options_.receipts) {
-    if (open_.CloseOne(boot, seq)) Progress();
+    Done(boot, seq);
   } else if (!options_.hasty) {
     audience_ = Audience::kUnknown;
     ask_at_us_ = shared_.clock.MonotonicUs() + kAskAgainUs;
     open_.GoBack();
+    MarkReady();
   }
 }
 
-void Device::OnBrokerRefusal(uint64_t, uint64_t, int reason_code) {
-  // No answer to the question, and asking with the same event again would hold up all others.
-  if (audience_ == Audience::kAsked) audience_ = Audience::kThere;
-  ++shared_.counters.broker_refused;
-  shared_.counters.last_failure = StrCat(name_, ": the broker refused an event, reason code ", reason_code);
+void Device::Done(uint64_t boot, uint64_t seq) {
+  if (!open_.CloseOne(boot, seq)) return;
+  if (shared_.state.enabled()) shared_.state.Closed(name_, boot, seq, seq);
+  Progress();
+}
+
+void Device::Answered() {
+  if (audience_ != Audience::kAsked) return;
+  audience_ = Audience::kThere;
+  MarkReady();
+}
+
+void Device::OnServerRefusal(uint64_t boot, uint64_t seq, uint8_t reason_code, std::string_view text) {
+  Answered();  // it is no answer to the question, but asking with the same event again would hold up all others
+  ++shared_.counters.server_refused;
+  shared_.counters.last_failure = StrCat(name_, ": the server refused event ", seq, ": ", text);
+  if (options_.receipts || reason_code == kMqttQuotaExceeded) return;
+  const OpenEvent* const event = open_.Find(boot, seq);
+  if (event == nullptr || event->closed) return;
+  Refuse(*event, text);
+  open_.CloseOne(boot, seq);
+  Progress();
+}
+
+void Device::Refuse(const OpenEvent& event, std::string_view reason) {
+  ++shared_.counters.refused;
+  shared_.ledger.Refused(name_, event.boot, event.seq, reason);
+  if (shared_.state.enabled()) shared_.state.Closed(name_, event.boot, event.seq, event.seq);
+  shared_.counters.last_failure = StrCat(name_, ": refused ", KindName(event.kind), " ", event.seq, ": ", reason);
 }
 
 void Device::OnReceipt(const absl::StatusOr<Receipt>& receipt) {
@@ -148,12 +188,7 @@ void Device::OnReceipt(const absl::StatusOr<Receipt>& receipt) {
   shared_.ledger.Received(name_, *receipt);
   const OpenEvents::Change change = open_.Close(*receipt);
   shared_.counters.receipted += change.closed;
-  for (const auto& [event, reason] : change.refused) {
-    ++shared_.counters.refused;
-    shared_.ledger.Refused(name_, event.boot, event.seq, reason);
-    if (shared_.state.enabled()) shared_.state.Closed(name_, event.boot, event.seq, event.seq);
-    shared_.counters.last_failure = StrCat(name_, ": refused ", KindName(event.kind), " ", event.seq, ": ", reason);
-  }
+  for (const auto& [event, reason] : change.refused) Refuse(event, reason);
   if (change.closed == 0 && change.refused.empty()) return;
   if (shared_.state.enabled()) {
     for (const auto& [first, last] : receipt->ranges) shared_.state.Closed(name_, receipt->boot, first, last);

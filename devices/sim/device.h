@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "devices/sim/family.h"
@@ -22,11 +23,12 @@ struct Counters {
   uint64_t produced = 0;
   uint64_t sent = 0;            // publishes and lines, resending included
   uint64_t resent = 0;
-  uint64_t puback = 0;          // of the broker, once per sending
+  uint64_t dup = 0;             // … with DUP, in a resumed session
+  uint64_t puback = 0;          // once per sending
   uint64_t unheard = 0;         // of these: nobody was subscribed
-  uint64_t broker_refused = 0;  // PUBACK with a failure code
+  uint64_t server_refused = 0;  // PUBACK with a failure code
   uint64_t receipted = 0;
-  uint64_t refused = 0;         // by a receipt
+  uint64_t refused = 0;         // by a receipt, or for good by what is trusted in its place
   uint64_t receipts = 0;        // messages
   uint64_t bad_receipts = 0;
   uint64_t disconnects = 0;
@@ -41,10 +43,12 @@ struct DeviceOptions {
   size_t window = 512;           // open events at most
   size_t body_bytes = 200;       // padded with x_pad to about this
   int64_t resend_after_us = 5'000'000;
-  bool receipts = true;          // false: an event is done with the broker's PUBACK
+  bool receipts = true;          // false: an event is done with its PUBACK
   bool serial = false;           // the body names device and kind
   bool hasty = false;            // sends on though the broker says that nobody is there to hear it
 };
+
+class Device;
 
 // What all devices of the process share.
 struct Shared {
@@ -52,6 +56,7 @@ struct Shared {
   State state;
   Counters counters;
   SystemClock clock;
+  std::vector<Device*> ready;  // have something to send: with 2,000 devices nobody may ask each of them each time
 };
 
 // Single-threaded.
@@ -70,23 +75,29 @@ class Device final : public LinkListener {
   void Restore(OpenEvent event) { open_.Add(std::move(event)); }
   bool HasRoom() const { return open_.size() < options_.window; }
   void Produce(Wish wish);
-  // Sends what is due, at most `limit`; returns how many. What Produce kept in the state file must be flushed before.
+  // Sends what is due, at most `limit`; returns how many. What Produce kept in the state file must be flushed before. Called
+  // for what stands in Shared::ready, once for each time it is taken off.
   size_t Pump(size_t limit);
-  // Goes back when no receipt came for too long.
+  // Goes back when no receipt came for too long. Who trusts PUBACK sends again in a new connection only, as MQTT has it.
   void CheckTimeout(int64_t now_us);
 
   void OnUp() override;
   void OnDown(std::string_view reason) override;
   void OnPuback(uint64_t boot, uint64_t seq) override;
   void OnUnheard(uint64_t boot, uint64_t seq) override;
-  void OnBrokerRefusal(uint64_t boot, uint64_t seq, int reason_code) override;
+  void OnServerRefusal(uint64_t boot, uint64_t seq, uint8_t reason_code, std::string_view text) override;
+  void OnDup() override { ++shared_.counters.dup; }
   void OnReceipt(const absl::StatusOr<Receipt>& receipt) override;
 
  private:
   // Does what this connection leads to listen?
   enum class Audience : uint8_t { kUnknown, kAsked, kThere };
 
+  void Refuse(const OpenEvent& event, std::string_view reason);
+  void Done(uint64_t boot, uint64_t seq);
+  void Answered();
   void Progress();
+  void MarkReady();
 
   const std::string name_;
   const std::unique_ptr<Family> family_;
@@ -97,6 +108,7 @@ class Device final : public LinkListener {
   uint64_t next_seq_ = 1;
   bool up_ = false;
   bool say_online_ = false;
+  bool ready_ = false;            // stands in Shared::ready
   int64_t waiting_since_us_ = 0;  // for the receipt that is due next
   Audience audience_ = Audience::kThere;
   int64_t ask_at_us_ = 0;         // not before

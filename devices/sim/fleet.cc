@@ -13,7 +13,6 @@ namespace {
 constexpr size_t kBurst = 64;                  // of one device before the next has its turn
 constexpr int64_t kTickUs = 50'000;
 constexpr int64_t kFlushUs = 200'000;
-constexpr int64_t kConnectPatienceUs = 5'000'000;
 constexpr int64_t kSignalPatienceUs = 2'000'000;
 
 std::string Name(const std::string& stem, uint64_t number) {
@@ -33,9 +32,10 @@ void Fleet::Add(const std::string& stem, uint64_t number, std::unique_ptr<Family
   if (serial) {
     device->set_link(std::make_unique<SerialLink>(name, options_.serial_dir, poller_, *device));
   } else {
-    device->set_link(std::make_unique<MqttLink>(name, options_.broker, poller_, *device, random_));
+    device->set_link(std::make_unique<MqttLink>(name, options_.server, contexts_, poller_, *device, random_));
   }
-  shared_.ledger.Device(name, serial ? "serial" : "mqtt", device->family().Name());
+  const char* const transport = serial ? "serial" : options_.server.listener ? "listener" : "mqtt";
+  shared_.ledger.Device(name, transport, device->family().Name());
   devices_.push_back(std::move(device));
 }
 
@@ -171,7 +171,9 @@ absl::Status Fleet::Step(bool producing) {
     RETURN_IF_ERROR(shared_.ledger.Flush());
     RETURN_IF_ERROR(shared_.state.Flush());
   }
-  for (const auto& device : devices_) work += device->Pump(kBurst);
+  std::vector<Device*> ready;
+  ready.swap(shared_.ready);
+  for (Device* device : ready) work += device->Pump(kBurst);
   if (now_us >= tick_at_us_) {
     tick_at_us_ = now_us + kTickUs;
     Tick(now_us);
@@ -199,7 +201,8 @@ absl::Status Fleet::Run(const volatile std::sig_atomic_t& stop) {
   const auto now = [this] { return shared_.clock.MonotonicUs(); };
   started_us_ = now();
   // A fair start: nobody sends before all are connected, or some seconds have gone.
-  while (stop == 0 && !AllUp() && now() - started_us_ < kConnectPatienceUs) RETURN_IF_ERROR(Step(false));
+  const auto connect_us = static_cast<int64_t>(options_.connect_wait_s * 1e6);
+  while (stop == 0 && !AllUp() && now() - started_us_ < connect_us) RETURN_IF_ERROR(Step(false));
   if (!AllUp() && stop == 0) {
     std::cerr << "sluice-sim: not all devices are connected yet; the last failure: " << shared_.counters.last_failure
               << "\n";

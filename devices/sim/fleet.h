@@ -44,6 +44,7 @@ class Fleet {
   DeviceOptions serial_options_;
   Shared shared_;
   Poller poller_;
+  TlsContexts contexts_;
   SystemRandom random_;
   Dice dice_;
   std::vector<std::unique_ptr<Device>> devices_;

@@ -1,4 +1,5 @@
-// The wire between one simulated device and the gateway: MQTT through a broker, or a serial line on a pty.
+// The wire between one simulated device and the gateway: MQTT to a broker or to the gateway's own listener, or a serial line
+// on a pty.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,10 @@ class LinkListener {
   virtual void OnPuback(uint64_t boot, uint64_t seq) = 0;
   // The broker took the newest sending of it and had nobody to give it to.
   virtual void OnUnheard(uint64_t boot, uint64_t seq) = 0;
-  virtual void OnBrokerRefusal(uint64_t boot, uint64_t seq, int reason_code) = 0;
+  // A PUBACK that says no. "Quota exceeded" (0x97) means later, everything else for good.
+  virtual void OnServerRefusal(uint64_t boot, uint64_t seq, uint8_t reason_code, std::string_view text) = 0;
+  // A publish goes out with DUP, under the id that it had in the connection before.
+  virtual void OnDup() = 0;
   virtual void OnReceipt(const absl::StatusOr<Receipt>& receipt) = 0;
 };
 
@@ -31,12 +35,11 @@ class Link {
   virtual bool CanSend() const = 0;
   // False: not now; the same event is offered again later.
   virtual bool Send(const OpenEvent& event) = 0;
-  // Around a burst of Send: lets the kernel put many messages into one segment.
-  virtual void BeginBurst() {}
+  // After a burst of Send: what was put together goes out.
   virtual void EndBurst() {}
   // The poller saw something.
   virtual void OnReady(bool readable, bool writable) = 0;
-  // At least every 100 ms: keep-alive, reconnecting.
+  // At least every 100 ms: keep-alive, reconnecting. `now_us` is monotonic.
   virtual void Tick(int64_t now_us) = 0;
   // The device is switched off.
   virtual void Close() = 0;

@@ -1,5 +1,4 @@
 // sluice-sim: invented shop devices for demonstrations, load and fault tests. See README.md beside this file.
-#include <mosquitto.h>
 #include <sys/resource.h>
 
 #include <csignal>
@@ -14,7 +13,7 @@ namespace {
 volatile std::sig_atomic_t signals = 0;
 void OnSignal(int) { signals = signals + 1; }
 
-// Each MQTT client holds three descriptors.
+// Each MQTT device holds one descriptor.
 void RaiseDescriptorLimit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
@@ -35,8 +34,8 @@ void PrintSummary(const sluice::sim::Fleet& fleet, uint64_t boot) {
   std::cout << "{\"devices\":" << fleet.devices() << ",\"boot\":" << boot << ",\"produced\":" << c.produced
             << ",\"sent\":" << c.sent << ",\"puback\":" << c.puback << ",\"unheard\":" << c.unheard
             << ",\"receipted\":" << c.receipted
-            << ",\"refused\":" << c.refused << ",\"resent\":" << c.resent << ",\"open\":" << fleet.OpenCount()
-            << ",\"broker_refused\":" << c.broker_refused << ",\"receipts\":" << c.receipts
+            << ",\"refused\":" << c.refused << ",\"resent\":" << c.resent << ",\"dup\":" << c.dup << ",\"open\":" << fleet.OpenCount()
+            << ",\"server_refused\":" << c.server_refused << ",\"receipts\":" << c.receipts
             << ",\"bad_receipts\":" << c.bad_receipts << ",\"disconnects\":" << c.disconnects
             << ",\"bytes\":" << c.bytes << ",\"seconds\":" << seconds << ",\"cpu_s\":" << CpuSeconds() << "}" << std::endl;
 }
@@ -54,7 +53,6 @@ int main(int argc, char** argv) {
   action.sa_handler = OnSignal;  // no SA_RESTART: a signal must end the wait
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  mosquitto_lib_init();
 
   sluice::sim::Fleet fleet(options);
   absl::Status status = fleet.Prepare();

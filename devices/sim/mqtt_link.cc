@@ -1,14 +1,7 @@
 #include "devices/sim/mqtt_link.h"
 
-#include <mosquitto.h>
-#include <mqtt_protocol.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <sys/socket.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
+#include <tuple>
 
 #include "base/file.h"
 #include "base/status.h"
@@ -17,6 +10,12 @@ namespace sluice::sim {
 namespace {
 
 constexpr Backoff::Options kReconnect{.base_ms = 200, .factor = 2.0, .cap_ms = 5000};
+// A server that checks many passwords at a time may be slow to answer.
+constexpr int64_t kConnectPatienceUs = 60'000'000;
+constexpr uint32_t kSessionExpiryS = 3600;
+constexpr uint16_t kSubscribeId = 65535;
+constexpr size_t kMostOutBytes = 256 << 10;  // not yet taken by the socket: beyond, nothing more is sent
+constexpr std::string_view kWill = R"({"state":"offline"})";
 
 std::string ForDevice(std::string path, const std::string& device) {
   constexpr std::string_view kMark = "{device}";
@@ -31,110 +30,93 @@ std::string Trimmed(std::string text) {
 
 }  // namespace
 
-MqttLink::MqttLink(std::string device, const BrokerOptions& options, Poller& poller, LinkListener& listener,
-                   Random& random)
+absl::StatusOr<std::shared_ptr<TlsContext>> TlsContexts::For(const std::string& ca, const std::string& certificate,
+                                                             const std::string& key) {
+  std::shared_ptr<TlsContext>& context = contexts_[StrCat(ca, "\n", certificate, "\n", key)];
+  if (context == nullptr) {
+    ASSIGN_OR_RETURN(context, TlsContext::Make(ca, certificate, key));
+  }
+  return context;
+}
+
+MqttLink::MqttLink(std::string device, const ServerOptions& options, TlsContexts& contexts, Poller& poller,
+                   LinkListener& listener, Random& random)
     : device_(std::move(device)),
       topic_prefix_("sluice/v1/" + device_ + "/"),
       options_(options),
+      contexts_(contexts),
       poller_(poller),
       listener_(listener),
       backoff_(kReconnect, random) {}
 
 MqttLink::~MqttLink() {
-  if (fd_ >= 0) poller_.Forget(fd_);
-  if (client_ != nullptr) mosquitto_destroy(client_);
-}
-
-absl::Status MqttLink::Secure() {
-  if (options_.tls) {
-    const std::string certificate = ForDevice(options_.certificate, device_);
-    const std::string key = ForDevice(options_.key, device_);
-    const int code = mosquitto_tls_set(client_, options_.ca.c_str(), nullptr,
-                                       certificate.empty() ? nullptr : certificate.c_str(),
-                                       key.empty() ? nullptr : key.c_str(), nullptr);
-    if (code != MOSQ_ERR_SUCCESS) {
-      return absl::InvalidArgumentError(
-          StrCat("TLS files (", options_.ca, " ", certificate, " ", key, "): ", mosquitto_strerror(code)));
-    }
-  }
-  std::string user = options_.username;
-  std::string password = options_.password;
-  if (!options_.users_dir.empty()) {
-    user = device_;
-    ASSIGN_OR_RETURN(password, ReadFile(options_.users_dir + "/" + device_, 4096));
-    password = Trimmed(std::move(password));
-  }
-  if (!user.empty()) mosquitto_username_pw_set(client_, user.c_str(), password.empty() ? nullptr : password.c_str());
-  return absl::OkStatus();
+  if (watched_fd_ >= 0) poller_.Forget(watched_fd_);
 }
 
 absl::Status MqttLink::Connect() {
-  client_ = mosquitto_new(device_.c_str(), /*clean_session=*/true, this);
-  if (client_ == nullptr) return absl::ResourceExhaustedError(StrCat("MQTT client: ", std::strerror(errno)));
-  mosquitto_int_option(client_, MOSQ_OPT_PROTOCOL_VERSION, MQTT_PROTOCOL_V5);
-  mosquitto_int_option(client_, MOSQ_OPT_SEND_MAXIMUM, 65535);
-  mosquitto_int_option(client_, MOSQ_OPT_RECEIVE_MAXIMUM, 65535);
-  mosquitto_int_option(client_, MOSQ_OPT_TCP_NODELAY, 1);
-  mosquitto_connect_v5_callback_set(client_, &MqttLink::OnConnect);
-  mosquitto_subscribe_v5_callback_set(client_, &MqttLink::OnSubscribe);
-  mosquitto_publish_v5_callback_set(client_, &MqttLink::OnPublish);
-  mosquitto_message_v5_callback_set(client_, &MqttLink::OnMessage);
-  constexpr std::string_view kWill = R"({"state":"offline"})";
-  mosquitto_will_set_v5(client_, (topic_prefix_ + "status").c_str(), kWill.size(), kWill.data(), 1, false, nullptr);
-  RETURN_IF_ERROR(Secure());
-  const int code = mosquitto_connect_bind_v5(client_, options_.host.c_str(), options_.port, options_.keepalive_s,
-                                             nullptr, nullptr);
-  if (code != MOSQ_ERR_SUCCESS) {
-    return absl::UnavailableError(StrCat("broker ", options_.host, ":", options_.port, ": ",
-                                         code == MOSQ_ERR_ERRNO ? std::strerror(errno) : mosquitto_strerror(code)));
+  std::shared_ptr<TlsContext> tls;
+  if (options_.tls) {
+    ASSIGN_OR_RETURN(tls, contexts_.For(options_.ca, ForDevice(options_.certificate, device_),
+                                        ForDevice(options_.key, device_)));
   }
-  fd_ = mosquitto_socket(client_);
-  watching_write_ = true;
-  poller_.Watch(fd_, this, true);
+  user_ = options_.username;
+  password_ = options_.password;
+  if (!options_.credentials.empty()) {
+    user_ = device_;
+    ASSIGN_OR_RETURN(password_, ReadFile(options_.credentials + "/" + device_, 4096));
+    password_ = Trimmed(std::move(password_));
+  } else if (!options_.passwords.empty()) {
+    user_ = device_;
+    const auto found = options_.passwords.find(device_);
+    if (found == options_.passwords.end()) return absl::NotFoundError("the credentials file does not name the device");
+    password_ = found->second;
+  }
+  ASSIGN_OR_RETURN(socket_, Socket::Connect(options_.host, options_.port, std::move(tls)));
+  connecting_since_us_ = now_us_;
   return absl::OkStatus();
 }
 
+void MqttLink::AppendConnectPacket() {
+  const std::string will_topic = topic_prefix_ + "status";
+  AppendConnect({.version = options_.version,
+                 .client_id = device_,
+                 .user = user_,
+                 .password = password_,
+                 .clean = !options_.resume,
+                 .session_expiry_s = options_.resume ? kSessionExpiryS : 0,
+                 .keepalive_s = options_.keepalive_s,
+                 .will_topic = will_topic,
+                 .will_payload = kWill},
+                out_);
+}
+
 void MqttLink::Drop(std::string_view reason) {
-  if (fd_ >= 0) poller_.Forget(fd_);
-  fd_ = -1;
-  if (client_ != nullptr) mosquitto_destroy(client_);
-  client_ = nullptr;
-  failure_.clear();
+  if (watched_fd_ >= 0) poller_.Forget(watched_fd_);
+  watched_fd_ = -1;
+  socket_.reset();
+  in_.clear();
+  out_.clear();
+  out_done_ = 0;
+  open_ = up_ = false;
+  ping_at_us_ = 0;
+  if (options_.resume) {
+    // What was sent again already comes before what was not.
+    carried_.insert(carried_.begin(), in_flight_.begin(), in_flight_.end());
+  } else {
+    carried_.clear();
+  }
   in_flight_.clear();
-  up_ = false;
   connect_at_us_ = -1;  // the next Tick sets the time
   listener_.OnDown(reason);
 }
 
-void MqttLink::Check(int code) {
-  if (client_ == nullptr) return;
-  if (!failure_.empty()) {
-    const std::string failure = failure_;
-    Drop(failure);
-  } else if (code != MOSQ_ERR_SUCCESS) {
-    Drop(code == MOSQ_ERR_ERRNO ? std::strerror(errno) : mosquitto_strerror(code));
-  } else {
-    Watch();
-  }
-}
-
 void MqttLink::Watch() {
-  const bool writing = mosquitto_want_write(client_);
-  if (writing == watching_write_) return;
+  if (socket_ == nullptr) return;
+  const bool writing = out_done_ < out_.size() || socket_->WantsWrite();
+  if (socket_->fd() == watched_fd_ && writing == watching_write_) return;
+  watched_fd_ = socket_->fd();
   watching_write_ = writing;
-  poller_.Watch(fd_, this, writing);
-}
-
-void MqttLink::Cork(bool on) {
-  // Through TLS a record is a segment anyway, and corking would only hold the last one back.
-  if (fd_ < 0 || options_.tls) return;
-  const int value = on ? 1 : 0;
-  setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
-}
-
-void MqttLink::EndBurst() {
-  Cork(false);
-  if (client_ != nullptr) Check(MOSQ_ERR_SUCCESS);
+  poller_.Watch(watched_fd_, this, writing);
 }
 
 bool MqttLink::IsInFlight(uint64_t boot, uint64_t seq) const {
@@ -143,50 +125,161 @@ bool MqttLink::IsInFlight(uint64_t boot, uint64_t seq) const {
 }
 
 bool MqttLink::CanSend() const {
-  return up_ && in_flight_.size() < receive_maximum_ && !mosquitto_want_write(client_);
+  return up_ && in_flight_.size() < receive_maximum_ && out_.size() - out_done_ < kMostOutBytes;
+}
+
+bool MqttLink::NextId(uint16_t& id) {
+  const uint16_t candidate = next_id_;
+  // Ids are given in a circle, so that the first to be met again is the oldest that is still out.
+  const bool taken = (!in_flight_.empty() && in_flight_.front().id == candidate) ||
+                     (!carried_.empty() && carried_.front().id == candidate);
+  if (taken) return false;
+  id = candidate;
+  next_id_ = candidate + 1 == kSubscribeId ? 1 : static_cast<uint16_t>(candidate + 1);
+  return true;
 }
 
 bool MqttLink::Send(const OpenEvent& event) {
   if (!CanSend()) return false;
-  topic_ = topic_prefix_;
-  topic_ += KindName(event.kind);
-  int mid = 0;
-  const int code = mosquitto_publish_v5(client_, &mid, topic_.c_str(), static_cast<int>(event.body.size()),
-                                        event.body.data(), 1, false, nullptr);
-  if (code != MOSQ_ERR_SUCCESS) {
-    failure_ = mosquitto_strerror(code);  // dropped at the end of the burst
-    up_ = false;
+  const auto key = std::tie(event.boot, event.seq);
+  while (!carried_.empty() && std::tie(carried_.front().boot, carried_.front().seq) < key) carried_.pop_front();
+  InFlight one{0, event.boot, event.seq};
+  const bool again = !carried_.empty() && std::tie(carried_.front().boot, carried_.front().seq) == key;
+  if (again) {
+    one.id = carried_.front().id;
+    carried_.pop_front();
+    listener_.OnDup();
+  } else if (!NextId(one.id)) {
     return false;
   }
-  in_flight_.push_back({mid, event.boot, event.seq});
+  topic_ = topic_prefix_;
+  topic_ += KindName(event.kind);
+  AppendPublish(options_.version, one.id, again, topic_, event.body, out_);
+  in_flight_.push_back(one);
   return true;
 }
 
-void MqttLink::OnReady(bool readable, bool writable) {
-  if (client_ != nullptr && readable) Check(mosquitto_loop_read(client_, 1));
-  if (client_ != nullptr && writable) Check(mosquitto_loop_write(client_, 1));
+void MqttLink::EndBurst() {
+  if (socket_ == nullptr) return;
+  if (const absl::Status status = Flush(); !status.ok()) return Drop(MessageOf(status));
+  Watch();
 }
 
-void MqttLink::Tick(int64_t now_us) {
-  if (client_ == nullptr) {
-    if (connect_at_us_ < 0) connect_at_us_ = now_us + backoff_.NextMs() * 1000;
-    if (now_us < connect_at_us_) return;
-    if (const absl::Status status = Connect(); !status.ok()) Drop(MessageOf(status));
-    misc_at_us_ = now_us + 1'000'000;
-  } else if (now_us >= misc_at_us_) {
-    misc_at_us_ = now_us + 1'000'000;
-    Check(mosquitto_loop_misc(client_));
+absl::Status MqttLink::Flush() {
+  while (out_done_ < out_.size()) {
+    ASSIGN_OR_RETURN(const size_t count, socket_->Write(std::string_view(out_).substr(out_done_)));
+    if (count == 0) return absl::OkStatus();
+    out_done_ += count;
+    sent_at_us_ = now_us_;
+  }
+  out_.clear();
+  out_done_ = 0;
+  return absl::OkStatus();
+}
+
+void MqttLink::OnReady(bool readable, bool writable) {
+  if (socket_ == nullptr) return;
+  if (const absl::Status status = Work(readable, writable); !status.ok()) return Drop(MessageOf(status));
+  Watch();
+}
+
+absl::Status MqttLink::Work(bool readable, bool writable) {
+  if (!open_) {
+    ASSIGN_OR_RETURN(open_, socket_->Advance());
+    if (!open_) return absl::OkStatus();
+    AppendConnectPacket();
+    heard_at_us_ = now_us_;
+    return Flush();
+  }
+  if (readable) RETURN_IF_ERROR(Read());
+  // What Read answers goes out with it.
+  return readable || writable ? Flush() : absl::OkStatus();
+}
+
+absl::Status MqttLink::Read() {
+  char chunk[64 << 10];
+  for (;;) {
+    ASSIGN_OR_RETURN(const size_t count, socket_->Read(chunk, sizeof chunk));
+    if (count == 0) return absl::OkStatus();
+    heard_at_us_ = now_us_;
+    std::string_view bytes(chunk, count);
+    if (!in_.empty()) {
+      in_.append(bytes);
+      bytes = in_;
+    }
+    ServerPacket packet;
+    for (;;) {
+      ASSIGN_OR_RETURN(const size_t taken, ParseServerPacket(options_.version, bytes, packet));
+      if (taken == 0) break;
+      RETURN_IF_ERROR(Take(packet));
+      bytes.remove_prefix(taken);
+    }
+    if (in_.empty()) {
+      in_.assign(bytes);
+    } else {
+      in_.erase(0, in_.size() - bytes.size());
+    }
   }
 }
 
-void MqttLink::Close() {
-  if (client_ == nullptr) return;
-  mosquitto_disconnect_v5(client_, MQTT_RC_DISCONNECT_WITH_WILL_MSG, nullptr);
-  poller_.Forget(fd_);
-  fd_ = -1;
-  mosquitto_destroy(client_);
-  client_ = nullptr;
-  up_ = false;
+absl::Status MqttLink::Take(const ServerPacket& packet) {
+  using Type = ServerPacket::Type;
+  if (!up_ && packet.type == Type::kConnack) return TakeConnack(packet);
+  switch (packet.type) {
+    case Type::kSuback:
+      if (packet.reason >= kMqttFailure) {
+        return absl::PermissionDeniedError(StrCat("the server refused the subscription to ", topic_prefix_, "ack"));
+      }
+      if (!up_) Up();
+      return absl::OkStatus();
+    case Type::kPuback:
+      TakePuback(packet);
+      // Quota exceeded means: later. What is open goes again, in order, in a new connection.
+      if (packet.reason != kMqttQuotaExceeded) return absl::OkStatus();
+      return absl::ResourceExhaustedError(StrCat("the server refused an event: ", MqttReasonText(options_.version, packet)));
+    case Type::kPublish:
+      listener_.OnReceipt(ParseReceipt(packet.payload));
+      if (packet.qos > 0) AppendPuback(packet.id, out_);
+      return absl::OkStatus();
+    case Type::kPingresp: ping_at_us_ = 0; return absl::OkStatus();
+    case Type::kDisconnect:
+      return absl::UnavailableError(StrCat("the server ended the connection: ", MqttReasonText(options_.version, packet)));
+    case Type::kConnack: break;
+  }
+  return absl::InvalidArgumentError("the server sent a second CONNACK");
+}
+
+absl::Status MqttLink::TakeConnack(const ServerPacket& packet) {
+  if (packet.reason != 0) {
+    return absl::PermissionDeniedError(
+        StrCat("the server refused the connection: ", MqttReasonText(options_.version, packet)));
+  }
+  receive_maximum_ = packet.receive_maximum;
+  keepalive_us_ = int64_t{packet.server_keepalive_s > 0 ? packet.server_keepalive_s : options_.keepalive_s} * 1'000'000;
+  if (!packet.session_present && !options_.dup_always) carried_.clear();
+  if (!options_.receipts) {
+    Up();
+  } else {
+    // No event before the subscription stands: a receipt that nobody hears would cost a resend.
+    AppendSubscribe(options_.version, kSubscribeId, topic_prefix_ + "ack", out_);
+  }
+  return absl::OkStatus();
+}
+
+void MqttLink::TakePuback(const ServerPacket& packet) {
+  // Servers acknowledge in order (4.6), so the first is nearly always the one.
+  const auto found = std::find_if(in_flight_.begin(), in_flight_.end(),
+                                  [&packet](const InFlight& one) { return one.id == packet.id; });
+  if (found == in_flight_.end()) return;
+  const InFlight one = *found;
+  in_flight_.erase(found);
+  if (packet.reason >= kMqttFailure) {
+    listener_.OnServerRefusal(one.boot, one.seq, packet.reason, MqttReasonText(options_.version, packet));
+  } else if (packet.reason == kMqttNoMatchingSubscribers && !IsInFlight(one.boot, one.seq)) {
+    listener_.OnUnheard(one.boot, one.seq);
+  } else {
+    listener_.OnPuback(one.boot, one.seq);
+  }
 }
 
 void MqttLink::Up() {
@@ -195,51 +288,43 @@ void MqttLink::Up() {
   listener_.OnUp();
 }
 
-void MqttLink::OnConnect(mosquitto* client, void* self, int code, int, const mqtt5__property* properties) {
-  auto& link = *static_cast<MqttLink*>(self);
-  if (code != 0) {
-    link.failure_ = StrCat("the broker refused the connection: ", mosquitto_reason_string(code));
-    return;
+absl::Status MqttLink::KeepAlive(int64_t now_us) {
+  if (!up_) {
+    return now_us - connecting_since_us_ < kConnectPatienceUs ? absl::OkStatus()
+                                                              : absl::DeadlineExceededError("the server does not answer");
   }
-  uint16_t maximum = 65535;
-  mosquitto_property_read_int16(properties, MQTT_PROP_RECEIVE_MAXIMUM, &maximum, false);
-  link.receive_maximum_ = maximum;
-  if (!link.options_.receipts) return link.Up();
-  // No event before the subscription stands: a receipt that nobody hears would cost a resend.
-  const int result = mosquitto_subscribe_v5(client, nullptr, (link.topic_prefix_ + "ack").c_str(), 1, 0, nullptr);
-  if (result != MOSQ_ERR_SUCCESS) link.failure_ = StrCat("subscribing: ", mosquitto_strerror(result));
+  if (keepalive_us_ == 0) return absl::OkStatus();
+  if (ping_at_us_ > 0) {
+    return now_us - ping_at_us_ < keepalive_us_ ? absl::OkStatus() : absl::DeadlineExceededError("no answer to a ping");
+  }
+  // A second early, for the server's patience counts from what it has read.
+  constexpr int64_t kEarlyUs = 1'000'000;
+  if (now_us - std::min(sent_at_us_, heard_at_us_) < std::max(keepalive_us_ - kEarlyUs, keepalive_us_ / 2)) return absl::OkStatus();
+  AppendPingreq(out_);
+  ping_at_us_ = now_us;
+  return Flush();
 }
 
-void MqttLink::OnSubscribe(mosquitto*, void* self, int, int count, const int* granted, const mqtt5__property*) {
-  auto& link = *static_cast<MqttLink*>(self);
-  if (count != 1 || granted[0] >= 0x80) {
-    link.failure_ = StrCat("the broker refused the subscription to ", link.topic_prefix_, "ack");
-  } else {
-    link.Up();
+void MqttLink::Tick(int64_t now_us) {
+  now_us_ = now_us;
+  if (socket_ == nullptr) {
+    if (connect_at_us_ < 0) connect_at_us_ = now_us + backoff_.NextMs() * 1000;
+    if (now_us < connect_at_us_) return;
+    if (const absl::Status status = Connect(); !status.ok()) return Drop(MessageOf(status));
+  } else if (const absl::Status status = KeepAlive(now_us); !status.ok()) {
+    return Drop(MessageOf(status));
   }
+  Watch();
 }
 
-void MqttLink::OnPublish(mosquitto*, void* self, int mid, int code, const mqtt5__property*) {
-  auto& link = *static_cast<MqttLink*>(self);
-  // Brokers acknowledge in order (MQTT 5, 4.6), so the first is nearly always the one.
-  const auto found = std::find_if(link.in_flight_.begin(), link.in_flight_.end(),
-                                  [mid](const InFlight& one) { return one.mid == mid; });
-  if (found == link.in_flight_.end()) return;
-  const InFlight one = *found;
-  link.in_flight_.erase(found);
-  if (code >= 0x80) {
-    link.listener_.OnBrokerRefusal(one.boot, one.seq, code);
-  } else if (code == MQTT_RC_NO_MATCHING_SUBSCRIBERS && !link.IsInFlight(one.boot, one.seq)) {
-    link.listener_.OnUnheard(one.boot, one.seq);
-  } else {
-    link.listener_.OnPuback(one.boot, one.seq);
-  }
-}
-
-void MqttLink::OnMessage(mosquitto*, void* self, const mosquitto_message* message, const mqtt5__property*) {
-  auto& link = *static_cast<MqttLink*>(self);
-  link.listener_.OnReceipt(ParseReceipt(
-      {static_cast<const char*>(message->payload), static_cast<size_t>(std::max(message->payloadlen, 0))}));
+void MqttLink::Close() {
+  if (socket_ == nullptr) return;
+  if (open_ && options_.version == MqttVersion::k5) AppendDisconnectWithWill(out_);
+  if (open_) Flush().IgnoreError();
+  if (watched_fd_ >= 0) poller_.Forget(watched_fd_);
+  watched_fd_ = -1;
+  socket_.reset();
+  up_ = open_ = false;
 }
 
 }  // namespace sluice::sim

@@ -42,7 +42,7 @@ class OpenEvents {
   Change Close(const Receipt& receipt);
   // Closes one, if it is open.
   bool CloseOne(uint64_t boot, uint64_t seq);
-  // For a broker's PUBACK. Null if it is not open.
+  // Null if it is not held.
   OpenEvent* Find(uint64_t boot, uint64_t seq);
 
   // Open ones; closed ones behind an open one do not count.

@@ -1,6 +1,7 @@
 #include "devices/sim/options.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 
 #include "base/file.h"
@@ -12,8 +13,9 @@ namespace {
 
 constexpr const char* kAbout =
     "sluice-sim invents shop devices and lets them talk to a gateway: vending machines, sensors and attendance\n"
-    "terminals over MQTT 5, and machines on serial lines (ptys). Each device numbers its events, keeps them until the\n"
-    "gateway's receipt names them and sends again what has none, in order.";
+    "terminals over MQTT, through a broker or on the gateway's own listener, and machines on serial lines (ptys). Each\n"
+    "device numbers its events, keeps them until the gateway answers, by receipt or (listener) by PUBACK, and sends\n"
+    "again what has no answer, in order.";
 
 constexpr const char* kExamples =
     "Examples:\n"
@@ -21,35 +23,62 @@ constexpr const char* kExamples =
     "    sluice-sim --vending 20 --rate 50 --broker mqtt://127.0.0.1:1883 --progress\n"
     "  10,000 events as fast as possible over TLS, with a password per device and a ledger:\n"
     "    sluice-sim --vending 40 --terminals 10 --flat-out --events 10000 --broker mqtts://127.0.0.1:8883 \\\n"
-    "      --ca ca.pem --users-dir users --ledger ledger.tsv --json\n"
+    "      --ca ca.pem --credentials users --ledger ledger.tsv --json\n"
+    "  200 devices on the gateway's own listener, content with its PUBACK:\n"
+    "    sluice-sim --vending 200 --rate 1000 --listener mqtts://gateway:8884 --ca ca.pem --credentials users\n"
     "  two devices on ptys, found by the gateway as /run/sim/serial-0001 and -0002:\n"
     "    sluice-sim --serial 2 --serial-dir /run/sim --rate 1\n"
     "Exit code: 0 every event was answered (or ended by a signal), 1 some were not, 2 misuse, 3 failed.";
 
 // mqtt://host:port, mqtts://host:port (tcp and ssl are the same, as Paho has them), host:port or host.
-absl::Status ParseBroker(std::string_view url, BrokerOptions& broker) {
+absl::Status ParseUrl(std::string_view option, std::string_view url, ServerOptions& server) {
   if (const size_t scheme = url.find("://"); scheme != std::string_view::npos) {
     const std::string_view name = url.substr(0, scheme);
-    broker.tls = name == "mqtts" || name == "ssl";
-    if (!broker.tls && name != "mqtt" && name != "tcp") {
-      return absl::InvalidArgumentError(StrCat("--broker: scheme ", name, " is neither mqtt nor mqtts"));
+    server.tls = name == "mqtts" || name == "ssl";
+    if (!server.tls && name != "mqtt" && name != "tcp") {
+      return absl::InvalidArgumentError(StrCat(option, ": scheme ", name, " is neither mqtt nor mqtts"));
     }
     url.remove_prefix(scheme + 3);
   }
   while (url.ends_with('/')) url.remove_suffix(1);
-  broker.port = broker.tls ? 8883 : 1883;
+  server.port = server.tls ? 8883 : 1883;
   const size_t colon = url.rfind(':');
   if (colon != std::string_view::npos && url.find(']', colon) == std::string_view::npos) {
     uint64_t port = 0;
     if (!ParseNumber(url.substr(colon + 1), port) || port == 0 || port > 65535) {
-      return absl::InvalidArgumentError("--broker: the port is 1 to 65535");
+      return absl::InvalidArgumentError(StrCat(option, ": the port is 1 to 65535"));
     }
-    broker.port = static_cast<int>(port);
+    server.port = static_cast<int>(port);
     url = url.substr(0, colon);
   }
   if (url.starts_with('[') && url.ends_with(']')) url = url.substr(1, url.size() - 2);
-  if (url.empty()) return absl::InvalidArgumentError("--broker: no host");
-  broker.host = std::string(url);
+  if (url.empty()) return absl::InvalidArgumentError(StrCat(option, ": no host"));
+  server.host = std::string(url);
+  return absl::OkStatus();
+}
+
+// A folder with a file per device, or a file with a line `device:password` for each.
+absl::Status ParseCredentials(const std::string& path, ServerOptions& server) {
+  if (std::filesystem::is_directory(path)) {
+    server.credentials = path;
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  size_t number = 0;
+  for (size_t from = 0; from < text.size();) {
+    const size_t end = std::min(text.find('\n', from), text.size());
+    std::string_view line = std::string_view(text).substr(from, end - from);
+    from = end + 1;
+    ++number;
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty() || line.starts_with('#')) continue;
+    const size_t colon = line.find(':');
+    if (colon == 0 || colon == std::string_view::npos) {
+      return absl::InvalidArgumentError(StrCat(path, ":", number, ": expected device:password"));
+    }
+    server.passwords.emplace(line.substr(0, colon), line.substr(colon + 1));
+  }
+  if (server.passwords.empty()) return absl::InvalidArgumentError(StrCat(path, ": no device:password in it"));
   return absl::OkStatus();
 }
 
@@ -86,17 +115,25 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
       ->check(CLI::Range(1, 1 << 20))->capture_default_str();
   load->add_option("--seed", options.seed, "The same seed invents the same lives")->capture_default_str();
 
-  auto* broker = app.add_option_group("Broker");
-  std::string url = "mqtt://127.0.0.1:1883";
-  std::string password_file;
-  broker->add_option("--broker", url, "mqtt://host:port or mqtts://host:port")->capture_default_str();
-  broker->add_option("--ca", options.broker.ca, "CA that signed the broker's certificate (mqtts)");
-  auto* cert = broker->add_option("--cert", options.broker.certificate, "Client certificate; {device} in it is replaced");
-  broker->add_option("--key", options.broker.key, "Its key; {device} in it is replaced")->needs(cert);
-  auto* users = broker->add_option("--users-dir", options.broker.users_dir,
-                                   "A file per device, named like it, with its password (mode 0600)");
-  auto* user = broker->add_option("--username", options.broker.username, "One user for all devices")->excludes(users);
-  broker->add_option("--password-file", password_file, "Its password, in a file")->needs(user);
+  auto* server = app.add_option_group("MQTT server");
+  std::string broker_url = "mqtt://127.0.0.1:1883";
+  std::string listener_url, credentials, password_file;
+  auto* broker = server->add_option("--broker", broker_url, "A broker before the gateway: mqtt://host:port or mqtts://host:port")
+                     ->capture_default_str();
+  auto* listener = server->add_option("--listener", listener_url, "The gateway's own MQTT server, in place of a broker")
+                       ->excludes(broker);
+  server->add_option("--ca", options.server.ca, "CA that signed the server's certificate (mqtts)");
+  auto* cert = server->add_option("--cert", options.server.certificate, "Client certificate; {device} in it is replaced");
+  server->add_option("--key", options.server.key, "Its key; {device} in it is replaced")->needs(cert);
+  auto* users = server->add_option("--credentials,--users-dir", credentials,
+                                   "A folder with a file per device that holds its password, or a file of device:password");
+  auto* user = server->add_option("--username", options.server.username, "One user for all devices")->excludes(users);
+  server->add_option("--password-file", password_file, "Its password, in a file")->needs(user);
+  std::string version = "5";
+  server->add_option("--mqtt", version, "Version of the protocol")->check(CLI::IsMember({"5", "3.1.1"}))->capture_default_str();
+  server->add_option("--keepalive", options.server.keepalive_s, "Seconds; 0: none")->capture_default_str();
+  server->add_option("--connect-wait", options.connect_wait_s, "Nobody sends before all are connected, or so many seconds went by")
+      ->check(CLI::NonNegativeNumber)->capture_default_str();
 
   auto* promise = app.add_option_group("Delivery");
   bool no_receipts = false;
@@ -110,7 +147,16 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   promise->add_option("--resend-after", resend_after_ms, "Milliseconds without a receipt before sending again")
       ->check(CLI::PositiveNumber)->capture_default_str();
   promise->add_flag("--hasty", options.device.hasty, "Send on though the broker says that nobody is there to hear it");
-  promise->add_flag("--no-receipts", no_receipts, "Be content with the broker's PUBACK");
+  std::string trust, session;
+  auto* trusted = promise->add_option("--trust", trust,
+                                      "What ends a device's care for an event (default: receipt with a broker, puback on the listener)")
+                      ->check(CLI::IsMember({"receipt", "puback"}));
+  promise->add_flag("--no-receipts", no_receipts, "The same as --trust puback")->excludes(trusted);
+  promise->add_option("--session", session,
+                      "After a lost connection: a clean one, or resume what is in flight with DUP (default with PUBACK on the listener)")
+      ->check(CLI::IsMember({"clean", "resume"}));
+  promise->add_flag("--dup-always", options.server.dup_always,
+                    "With --session resume: DUP also where the server has lost the session");
 
   app.add_flag("--progress", options.progress, "A live line on standard error");
   app.add_flag("--json", options.json, "One JSON line with the totals at the end");
@@ -124,8 +170,15 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (absl::Status status = ParseBroker(url, options.broker); !status.ok()) return misuse(MessageOf(status));
-  if (options.broker.tls && options.broker.ca.empty()) return misuse("mqtts needs --ca");
+  options.server.listener = listener->count() > 0;
+  const absl::Status url = options.server.listener ? ParseUrl("--listener", listener_url, options.server)
+                                                   : ParseUrl("--broker", broker_url, options.server);
+  if (!url.ok()) return misuse(MessageOf(url));
+  if (options.server.tls && options.server.ca.empty()) return misuse("mqtts needs --ca");
+  if (!credentials.empty()) {
+    if (absl::Status status = ParseCredentials(credentials, options.server); !status.ok()) return misuse(MessageOf(status));
+  }
+  if (version == "3.1.1") options.server.version = MqttVersion::k311;
   if (serial->count() > 0 && options.serial_dir.empty()) return misuse("--serial needs --serial-dir");
   if (options.vending + options.sensors + options.terminals + options.serial == 0) {
     return misuse("no devices: give --vending, --sensors, --terminals or --serial");
@@ -134,11 +187,16 @@ std::variant<Options, int> ParseOptions(int argc, char** argv) {
     absl::StatusOr<std::string> password = ReadFile(password_file, 4096);
     if (!password.ok()) return misuse(MessageOf(password.status()));
     while (password->ends_with('\n') || password->ends_with('\r')) password->pop_back();
-    options.broker.password = *std::move(password);
+    options.server.password = *std::move(password);
   }
   if (!flat_out && rate->count() == 0) options.rate = 10;
   options.device.resend_after_us = static_cast<int64_t>(resend_after_ms * 1000);
-  options.device.receipts = options.broker.receipts = !no_receipts;
+  const bool receipts = trust.empty() ? !options.server.listener && !no_receipts : trust == "receipt";
+  options.device.receipts = options.server.receipts = receipts;
+  options.server.resume = session.empty() ? options.server.listener && !receipts : session == "resume";
+  // What a receipt has named is forgotten, and could not be sent again under its packet id.
+  if (options.server.resume && receipts) return misuse("--session resume needs --trust puback");
+  if (options.server.dup_always && !options.server.resume) return misuse("--dup-always needs --session resume");
   return options;
 }
 

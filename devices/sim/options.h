@@ -20,10 +20,11 @@ struct Options {
   double duration_s = 0;         // stop after so long; 0: no limit
   double critical_share = -1;    // below 0: each family's own mix
   uint64_t seed = 1;
+  double connect_wait_s = 5;     // nobody sends before all are connected, or so many seconds have gone
   double wait_receipts_s = 10;
 
   DeviceOptions device;
-  BrokerOptions broker;
+  ServerOptions server;
   std::string ledger;
   bool ledger_fsync = false;
   std::string state;

@@ -52,9 +52,9 @@ class Broker {
     pid_ = -1;
   }
   ~Broker() { Stop(); }
-  void Stop() {
+  void Stop(int signal = SIGTERM) {
     if (pid_ <= 0) return;
-    kill(pid_, SIGTERM);
+    kill(pid_, signal);
     waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
@@ -155,7 +155,7 @@ class FleetTest : public testing::Test {
     mosquitto_lib_init();
     std::string pattern = (std::filesystem::temp_directory_path() / "sim-fleet-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
-    options_.broker.port = FreePort();
+    options_.server.port = FreePort();
     options_.ledger = folder_ + "/ledger.tsv";
     options_.device.resend_after_us = 300'000;
     options_.wait_receipts_s = 20;
@@ -224,9 +224,9 @@ class FleetTest : public testing::Test {
 };
 
 TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
-  Broker broker(folder_, options_.broker.port);
+  Broker broker(folder_, options_.server.port);
   if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
-  FakeGateway gateway(options_.broker.port);
+  FakeGateway gateway(options_.server.port);
   // Each 50th number is not heard the first time: the rest must come, and then it alone again.
   gateway.deaf = [](const std::string&, uint64_t seq, int time) { return seq % 50 == 0 && time == 1; };
   gateway.refuse = [](const std::string& device, uint64_t seq) { return device == "vm-0001" && seq == 3; };
@@ -264,9 +264,9 @@ TEST_F(FleetTest, EveryEventGetsItsReceiptThroughALossyGateway) {
 }
 
 TEST_F(FleetTest, ABrokerThatDiesAndReturnsCostsNothing) {
-  auto broker = std::make_unique<Broker>(folder_, options_.broker.port);
+  auto broker = std::make_unique<Broker>(folder_, options_.server.port);
   if (!broker->running()) GTEST_SKIP() << "no mosquitto here";
-  auto gateway = std::make_unique<FakeGateway>(options_.broker.port);
+  auto gateway = std::make_unique<FakeGateway>(options_.server.port);
   gateway->deaf = [](const std::string&, uint64_t seq, int) { return seq > 40; };
   options_.vending = 3;
   options_.events = 300;
@@ -279,8 +279,8 @@ TEST_F(FleetTest, ABrokerThatDiesAndReturnsCostsNothing) {
   }
   gateway.reset();
   broker->Stop();
-  broker = std::make_unique<Broker>(folder_, options_.broker.port);
-  gateway = std::make_unique<FakeGateway>(options_.broker.port);
+  broker = std::make_unique<Broker>(folder_, options_.server.port);
+  gateway = std::make_unique<FakeGateway>(options_.server.port);
   run.join();
   EXPECT_EQ(open_, 0u);
   EXPECT_EQ(counters_.receipted, 300u);
@@ -293,7 +293,7 @@ TEST_F(FleetTest, ABrokerThatDiesAndReturnsCostsNothing) {
 }
 
 TEST_F(FleetTest, SendsNothingPastWhatNobodyHeard) {
-  Broker broker(folder_, options_.broker.port);
+  Broker broker(folder_, options_.server.port);
   if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
   options_.vending = options_.sensors = 2;
   options_.rate = 1000;
@@ -301,7 +301,7 @@ TEST_F(FleetTest, SendsNothingPastWhatNobodyHeard) {
   options_.device.boot = 7;
   std::thread run([this] { Run(); });
   AwaitUnheard(8);
-  FakeGateway gateway(options_.broker.port);   // in the middle of it
+  FakeGateway gateway(options_.server.port);   // in the middle of it
   run.join();
   EXPECT_EQ(open_, 0u);
   EXPECT_GE(counters_.unheard, 8u);
@@ -318,7 +318,7 @@ TEST_F(FleetTest, SendsNothingPastWhatNobodyHeard) {
 }
 
 TEST_F(FleetTest, AHastyDevicesLostNumbersComeLate) {
-  Broker broker(folder_, options_.broker.port);
+  Broker broker(folder_, options_.server.port);
   if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
   options_.vending = options_.sensors = 2;
   options_.rate = 1000;
@@ -327,7 +327,7 @@ TEST_F(FleetTest, AHastyDevicesLostNumbersComeLate) {
   options_.device.hasty = true;
   std::thread run([this] { Run(); });
   AwaitUnheard(100);
-  FakeGateway gateway(options_.broker.port);
+  FakeGateway gateway(options_.server.port);
   run.join();
   EXPECT_EQ(open_, 0u);
   for (const auto& [device, seen] : gateway.seen()) EXPECT_GT(seen.arrivals.front(), 1u) << device;
@@ -338,10 +338,46 @@ TEST_F(FleetTest, AHastyDevicesLostNumbersComeLate) {
   EXPECT_GE(verdict.late, 100u - 8u);   // the first of a queue can also come in its order
 }
 
+// A broker stands in for the gateway's listener: it keeps nothing over a SIGKILL, as a listener whose sessions are in memory.
+TEST_F(FleetTest, WhoTrustsPubackSendsAgainWhatHasNone) {
+  auto broker = std::make_unique<Broker>(folder_, options_.server.port);
+  if (!broker->running()) GTEST_SKIP() << "no mosquitto here";
+  options_.server.version = MqttVersion::k311;  // 5.0 would say that nobody is subscribed
+  options_.server.listener = options_.server.resume = options_.server.dup_always = true;
+  options_.device.receipts = options_.server.receipts = false;
+  options_.state = folder_ + "/state";
+  options_.vending = options_.terminals = 2;
+  options_.events = 200'000;
+  std::thread run([this] { Run(); });
+  const auto pubacks = [this] {
+    std::ifstream ledger(options_.ledger);
+    return std::count(std::istreambuf_iterator<char>(ledger), {}, 'P');
+  };
+  while (pubacks() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  broker->Stop(SIGKILL);
+  broker = std::make_unique<Broker>(folder_, options_.server.port);
+  run.join();
+  EXPECT_EQ(open_, 0u);
+  EXPECT_GE(counters_.disconnects, 4u);
+  EXPECT_GT(counters_.dup, 0u);
+  EXPECT_EQ(counters_.receipts, 0u);
+  judge::Tally tally;
+  std::string error;
+  ASSERT_TRUE(judge::ReadLedger(options_.ledger, tally, error)) << error;
+  const judge::Verdict verdict = tally.Judge(10);
+  EXPECT_EQ(verdict.sent, 200'000u);
+  EXPECT_EQ(verdict.accepted, 200'000u) << "the ledger calls them devices of the listener";
+  // What PUBACK closed is not open in the next life.
+  options_.events = 4;
+  options_.vending = options_.terminals = 1;
+  Run();
+  EXPECT_EQ(counters_.sent, 4u);
+}
+
 TEST_F(FleetTest, OpenEventsOutliveTheSimulator) {
-  Broker broker(folder_, options_.broker.port);
+  Broker broker(folder_, options_.server.port);
   if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
-  FakeGateway gateway(options_.broker.port);
+  FakeGateway gateway(options_.server.port);
   std::atomic<bool> deaf = true;
   gateway.deaf = [&deaf](const std::string&, uint64_t, int) { return deaf.load(); };
   options_.vending = 1;
@@ -401,9 +437,9 @@ TEST_F(FleetTest, SpeaksLinesOnAPty) {
 }
 
 TEST_F(FleetTest, KeepsTheRateAndTheShare) {
-  Broker broker(folder_, options_.broker.port);
+  Broker broker(folder_, options_.server.port);
   if (!broker.running()) GTEST_SKIP() << "no mosquitto here";
-  FakeGateway gateway(options_.broker.port);
+  FakeGateway gateway(options_.server.port);
   options_.vending = 4;
   options_.rate = 500;
   options_.duration_s = 1;

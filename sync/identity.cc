@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <chrono>
+#include <ctime>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -82,6 +84,26 @@ absl::StatusOr<GatewayIdentity> IdentityOf(X509* certificate) {
   return ParseGatewaySpiffeId(*uri);
 }
 
+// Nothing where it cannot be read.
+std::optional<int64_t> UnixMs(const ASN1_TIME* time) {
+  std::tm split{};
+  if (time == nullptr || ASN1_TIME_to_tm(time, &split) != 1) {
+    ERR_clear_error();
+    return std::nullopt;
+  }
+  const std::chrono::sys_days day(std::chrono::year(split.tm_year + 1900) /
+                                  std::chrono::month(static_cast<unsigned>(split.tm_mon) + 1) /
+                                  std::chrono::day(static_cast<unsigned>(split.tm_mday)));
+  const int64_t seconds = split.tm_hour * 3600 + split.tm_min * 60 + split.tm_sec;
+  return (int64_t{day.time_since_epoch().count()} * 86'400 + seconds) * 1000;
+}
+
+Validity ValidityOf(X509* certificate) {
+  const Validity unbounded;
+  return {.not_before_ms = UnixMs(X509_get0_notBefore(certificate)).value_or(unbounded.not_before_ms),
+          .not_after_ms = UnixMs(X509_get0_notAfter(certificate)).value_or(unbounded.not_after_ms)};
+}
+
 }  // namespace
 
 absl::StatusOr<GatewayIdentity> ParseGatewaySpiffeId(std::string_view uri) {
@@ -136,6 +158,7 @@ absl::StatusOr<Credentials> LoadCredentials(const IdentityFiles& files) {
   absl::StatusOr<GatewayIdentity> identity = IdentityOf(certificate->get());
   if (!identity.ok()) return WithContext(identity.status(), own);
   credentials.identity = *std::move(identity);
+  credentials.validity = ValidityOf(certificate->get());
 
   const Owned<BIO> bio = Memory(credentials.private_key_pem);
   const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(bio.get(), nullptr, NoPassword, nullptr));

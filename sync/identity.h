@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "sync/validity.h"
 
 namespace sluice::sync {
 
@@ -32,6 +33,7 @@ struct IdentityFiles {
 // The three files' content, checked against each other.
 struct Credentials {
   GatewayIdentity identity;
+  Validity validity;         // of the own certificate; not checked: the clock may be wrong, and the cloud decides
   std::string certificate_pem, private_key_pem, authorities_pem;
 };
 

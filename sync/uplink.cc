@@ -34,6 +34,7 @@ struct Line {
   bool writing = false;
   bool half_closed = false;
   std::string detail, last_alarm, last_dead_letter;
+  std::string clock_complaint;   // of this try, until the cloud has welcomed us all the same
 };
 
 class UplinkImpl final : public Uplink, private Observer {
@@ -130,7 +131,10 @@ class UplinkImpl final : public Uplink, private Observer {
     ++line.tries;
     line.writing = line.half_closed = false;
     const absl::StatusOr<Credentials> credentials = LoadCredentials(options_.identity);
+    line.clock_complaint.clear();
     if (!credentials.ok()) return End(line, credentials.status(), std::nullopt);
+    line.clock_complaint = ClockComplaint(StrCat("certificate ", options_.identity.certificate), credentials->validity,
+                                          clock_.WallMs());
     const absl::Status connected = line.sender.Connected(StreamIdentity{.gateway = credentials->identity.gateway,
                                                                         .shop = credentials->identity.shop,
                                                                         .hardware_id = options_.hardware_id,
@@ -142,7 +146,9 @@ class UplinkImpl final : public Uplink, private Observer {
       if (line.tries != tries || line.stream == nullptr) return;
       const absl::Status status = line.sender.OnFrame(frame, clock_.MonotonicUs());
       if (!status.ok()) return End(line, status, std::nullopt);
-      if (line.sender.streaming()) line.detail.clear();
+      if (!line.sender.streaming()) return;
+      line.detail.clear();
+      line.clock_complaint.clear();
     };
     handlers.on_written = [&line, tries = line.tries] {
       if (line.tries == tries) line.writing = false;
@@ -166,7 +172,8 @@ class UplinkImpl final : public Uplink, private Observer {
     }
     const int64_t now = clock_.MonotonicUs();
     const StreamEnd end = line.sender.Disconnected(std::move(status), hint_ms, now);
-    line.detail = StrCat(AsStd(absl::StatusCodeToString(end.status.code())), ": ", MessageOf(end.status));
+    line.detail = StrCat(line.clock_complaint, line.clock_complaint.empty() ? "" : "; ",
+                         AsStd(absl::StatusCodeToString(end.status.code())), ": ", MessageOf(end.status));
     line.retry.Ended(end, link_down_, now);
   }
 

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "tests/fakes/test_certificates.h"
 
@@ -96,6 +97,41 @@ TEST_F(IdentityTest, ComesFromTheOneUriOfTheCertificate) {
   EXPECT_EQ(credentials->identity.gateway, "g1");
   EXPECT_EQ(credentials->identity.shop, "s1");
   EXPECT_EQ(credentials->identity.trust_domain, "sluice.test");
+}
+
+TEST_F(IdentityTest, SaysFromWhenToWhenTheCertificateIsValid) {
+  const int64_t now_ms = SystemClock().WallMs();
+  Use(authority_.Issue({.uris = {"spiffe://t/shop/s/gateway/g"}, .valid_from_s = -7'200, .valid_to_s = 100LL * 366 * 86'400}));
+  auto credentials = LoadCredentials(files_);
+  ASSERT_TRUE(credentials.ok()) << credentials.status();
+  EXPECT_NEAR(static_cast<double>(credentials->validity.not_before_ms), static_cast<double>(now_ms - 7'200'000), 30'000);
+  // Beyond 2050 certificates write their years otherwise.
+  EXPECT_NEAR(static_cast<double>(credentials->validity.not_after_ms),
+              static_cast<double>(now_ms + 100LL * 366 * 86'400'000), 30'000);
+  Use(authority_.Issue({.uris = {"spiffe://t/shop/s/gateway/g"}, .valid_from_s = -7'200, .valid_to_s = -60}));
+  credentials = LoadCredentials(files_);
+  ASSERT_TRUE(credentials.ok()) << "the clock may be wrong: " << credentials.status();
+  EXPECT_LT(credentials->validity.not_after_ms, now_ms);
+}
+
+TEST(ValidityTest, TellsDatesInUtc) {
+  // Figures of date -u -d @<seconds>.
+  EXPECT_EQ(UtcText(0), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(UtcText(-1), "1969-12-31T23:59:59Z");
+  EXPECT_EQ(UtcText(951'827'696'789), "2000-02-29T12:34:56Z");
+  EXPECT_EQ(UtcText(4'102'444'800'000), "2100-01-01T00:00:00Z");
+  EXPECT_EQ(UtcText(253'402'300'799'999), "9999-12-31T23:59:59Z");
+}
+
+TEST(ValidityTest, ComplainsOfTheClockOutsideOnly) {
+  const Validity validity{.not_before_ms = 1'767'225'600'000, .not_after_ms = 1'798'761'600'000};
+  EXPECT_EQ(ClockComplaint("certificate gw.pem", validity, 12'000),
+            "certificate gw.pem is not valid before 2026-01-01T00:00:00Z; this machine's clock says 1970-01-01T00:00:12Z");
+  EXPECT_EQ(ClockComplaint("certificate gw.pem", validity, 1'798'761'600'001),
+            "certificate gw.pem expired at 2027-01-01T00:00:00Z; this machine's clock says 2027-01-01T00:00:00Z");
+  EXPECT_EQ(ClockComplaint("x", validity, validity.not_before_ms), "");
+  EXPECT_EQ(ClockComplaint("x", validity, validity.not_after_ms), "");
+  EXPECT_EQ(ClockComplaint("x", {}, INT64_MIN), "");
 }
 
 TEST_F(IdentityTest, IsRefusedWithTwoUris) {

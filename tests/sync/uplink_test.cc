@@ -205,6 +205,48 @@ TEST_F(UplinkTest, DoesNotBelieveAServerOfAnotherName) {
   EXPECT_TRUE(store_.effects().empty());
 }
 
+// The real one, but for the date: a box without a battery before it heard of the time.
+class ClockOf1970 final : public Clock {
+ public:
+  int64_t WallMs() const override { return 5'000; }
+  int64_t MonotonicUs() const override { return real_.MonotonicUs(); }
+  int64_t BootMs() const override { return real_.BootMs(); }
+
+ private:
+  const SystemClock real_;
+};
+
+TEST_F(UplinkTest, NamesTheClockWhereItStandsBeforeTheCertificate) {
+  const UplinkOptions options = Options();
+  server_.reset();
+  outbox_.Append(Queue::kInventory, Payload());
+  const ClockOf1970 clock;
+  auto uplink = Uplink::Create(options, outbox_, clock, random_);
+  ASSERT_TRUE(uplink.ok()) << uplink.status();
+  uplink_ = *std::move(uplink);
+  uplink_->Start();
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).failures >= 2; }));
+  const std::string detail = StatusOf(Queue::kInventory).detail;
+  EXPECT_THAT(detail, testing::HasSubstr("gateway.pem is not valid before 20"));
+  EXPECT_THAT(detail, testing::HasSubstr("; this machine's clock says 1970-01-01T00:00:05Z; UNAVAILABLE: "));
+  // The cloud decides, by its own clock.
+  StartServer();
+  ASSERT_TRUE(EventuallyDrained());
+  EXPECT_EQ(StatusOf(Queue::kInventory).detail, "");
+}
+
+TEST_F(UplinkTest, NamesTheDateOfAnExpiredCertificate) {
+  UseCertificate(authority_.Issue(
+      {.uris = {"spiffe://sluice.test/shop/s1/gateway/g1"}, .valid_from_s = -7'200, .valid_to_s = -3'600}));
+  outbox_.Append(Queue::kAttendance, Payload());
+  StartUplink();
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kAttendance).failures >= 1; }));
+  EXPECT_THAT(StatusOf(Queue::kAttendance).detail, testing::ContainsRegex("gateway.pem expired at 20.*Z; this machine's clock says 20"));
+  EXPECT_TRUE(store_.effects().empty());
+  UseCertificate(authority_.IssueGateway("s1", "g1"));
+  ASSERT_TRUE(EventuallyDrained());
+}
+
 TEST_F(UplinkTest, TakesARenewedCertificateWithTheNextTry) {
   std::filesystem::remove(folder_ / "gateway.pem");
   outbox_.Append(Queue::kAttendance, Payload());

@@ -49,6 +49,32 @@ void CheckMqtt(const Config& config, const Complain& complain) {
   }
 }
 
+void CheckListener(const Config& config, const Complain& complain) {
+  Unique names("listener", "name", complain), ports("listener", "bind", complain);
+  for (size_t i = 0; i < config.listener.size(); ++i) {
+    const Listener& listener = config.listener[i];
+    const auto key = [i](std::string_view name) { return StrCat("listener[", i, "].", name); };
+    names.Add(i, listener.name);
+    ports.Add(i, listener.bind);
+    const bool tls = !listener.certificate_file.empty();
+    if (tls != !listener.key_file.empty()) {
+      complain(key(tls ? "certificate_file" : "key_file"), "certificate_file and key_file go together");
+    } else if (!tls && !listener.bind.empty() && !IsLoopback(listener.bind)) {
+      complain(key("bind"), "must be a loopback address where certificate_file and key_file are not given: others could read along");
+    }
+    if (!tls && !listener.client_ca_file.empty()) complain(key("client_ca_file"), "needs certificate_file and key_file");
+    if (listener.client_ca_file.empty() && listener.password_file.empty()) {
+      complain(key("bind"), "needs client_ca_file or password_file beside it: without one of them no device may come in");
+    }
+    if (listener.client_ca_file.empty() && !listener.device_uri_prefix.empty()) {
+      complain(key("device_uri_prefix"), "needs client_ca_file");
+    }
+    if (listener.device_name_in != "uri" && !listener.device_uri_prefix.empty()) {
+      complain(key("device_uri_prefix"), "needs device_name_in = \"uri\"");
+    }
+  }
+}
+
 void CheckSerial(const Config& config, const Complain& complain) {
   Unique names("serial", "name", complain), ports("serial", "port", complain), devices("serial", "device_id", complain);
   for (size_t i = 0; i < config.serial.size(); ++i) {
@@ -84,6 +110,7 @@ void CheckTogether(const Config& c, const Complain& complain) {
              StrCat("must be at most half of quota_bytes (", FormatSize(c.outbox.quota_bytes), ")"));
   }
   CheckMqtt(c, complain);
+  CheckListener(c, complain);
   CheckSerial(c, complain);
 }
 

@@ -79,6 +79,37 @@ struct Mqtt {
   int64_t keep_alive_s = 30;
 };
 
+// [[listener]]: a port on which devices speak MQTT to the gateway itself.
+struct Listener {
+  std::string name;                 // the source is listener:<name>
+  std::string bind;                 // address:port; without TLS a loopback address
+  std::string certificate_file, key_file;   // of the server; both or none (plain TCP)
+  // How devices show who they are; one or both.
+  std::string client_ca_file;       // who may sign their certificates
+  std::string password_file;        // sluicectl listener add-device
+  // Where a certificate names its device: "uri" (the one URI subject alternative name) or "common-name".
+  std::string device_name_in = "uri";
+  std::string device_uri_prefix;    // what stands before the name in the URI; empty: spiffe://<trust-domain>/…/device/
+  std::vector<std::string> topics;  // beside sluice/v1/{device}/#; {device} is one of the levels
+  int64_t max_connections = 512;
+  int64_t max_connections_per_address = 64;
+  int64_t max_connections_per_device = 8;
+  int64_t max_half_open = 64;       // not let in yet
+  int64_t max_half_open_per_address = 16;
+  int64_t max_connects_per_second = 100;
+  int64_t connect_timeout_s = 10;   // for the TLS handshake, and again for CONNECT
+  int64_t write_timeout_s = 30;     // a client that reads nothing for so long is closed
+  int64_t max_keep_alive_s = 600;   // MQTT 5: asked for more or none, told this
+  int64_t session_expiry_s = 604'800;
+  uint64_t max_packet_bytes = 128u << 10;
+  int64_t receive_maximum = 256;    // publishes of a connection that are not acknowledged
+  int64_t max_publishes_per_second = 0;   // of a connection; 0: no limit
+  // Of all connections together.
+  uint64_t max_waiting_bytes = 8u << 20;    // publishes that wait for room in the journal
+  uint64_t max_queued_bytes = 8u << 20;     // messages that wait for devices
+  uint64_t max_retained_bytes = 4u << 20;
+};
+
 // The kernel's half-duplex direction control (linux/serial.h, struct serial_rs485).
 struct Rs485 {
   bool enabled = false;
@@ -120,6 +151,7 @@ struct Config {
   Outbox outbox;
   Intake intake;
   std::vector<Mqtt> mqtt;
+  std::vector<Listener> listener;
   std::vector<Serial> serial;
   Control control;
   Log log;

@@ -22,6 +22,34 @@ void DescribeMqtt(Visitor& v, Mqtt& c) {
   v.Integer("keep_alive_s", c.keep_alive_s, 5, 3600);
 }
 
+void DescribeListener(Visitor& v, Listener& c) {
+  v.Text("name", c.name, Need::kRequired, CheckName);
+  v.Text("bind", c.bind, Need::kRequired, CheckListenAddress);
+  v.Path("certificate_file", c.certificate_file, Need::kOptional);
+  v.Path("key_file", c.key_file, Need::kOptional);
+  v.Path("client_ca_file", c.client_ca_file, Need::kOptional);
+  v.Path("password_file", c.password_file, Need::kOptional);
+  v.Text("device_name_in", c.device_name_in, Need::kRequired, OneOf({"uri", "common-name"}));
+  v.Text("device_uri_prefix", c.device_uri_prefix, Need::kOptional, AtMost(256));
+  v.Texts("topics", c.topics, 64, CheckDeviceTopics);
+  v.Integer("max_connections", c.max_connections, 1, 100'000);
+  v.Integer("max_connections_per_address", c.max_connections_per_address, 1, 100'000);
+  v.Integer("max_connections_per_device", c.max_connections_per_device, 1, 1000);
+  v.Integer("max_half_open", c.max_half_open, 1, 10'000);
+  v.Integer("max_half_open_per_address", c.max_half_open_per_address, 1, 10'000);
+  v.Integer("max_connects_per_second", c.max_connects_per_second, 1, 100'000);
+  v.Integer("connect_timeout_s", c.connect_timeout_s, 1, 600);
+  v.Integer("write_timeout_s", c.write_timeout_s, 1, 3600);
+  v.Integer("max_keep_alive_s", c.max_keep_alive_s, 5, 65'535);
+  v.Integer("session_expiry_s", c.session_expiry_s, 0, 4'294'967'294);
+  v.Size("max_packet_bytes", c.max_packet_bytes, kKiB, 2 * kMiB);
+  v.Integer("receive_maximum", c.receive_maximum, 1, 65'535);
+  v.Integer("max_publishes_per_second", c.max_publishes_per_second, 0, 1'000'000);
+  v.Size("max_waiting_bytes", c.max_waiting_bytes, 64 * kKiB, kGiB);
+  v.Size("max_queued_bytes", c.max_queued_bytes, 64 * kKiB, kGiB);
+  v.Size("max_retained_bytes", c.max_retained_bytes, 0, kGiB);
+}
+
 void DescribeSerial(Visitor& v, Serial& c) {
   v.Text("name", c.name, Need::kRequired, CheckName);
   v.Text("device_id", c.device_id, Need::kRequired, CheckDeviceId);
@@ -90,6 +118,8 @@ void Describe(Visitor& v, Config& c) {
     v.Integer("max_devices", c.intake.max_devices, 16, 1'000'000);
   });
   v.Each("mqtt", c.mqtt.size(), [&](size_t n) { c.mqtt.resize(n); }, [&](size_t i) { DescribeMqtt(v, c.mqtt[i]); });
+  v.Each("listener", c.listener.size(), [&](size_t n) { c.listener.resize(n); },
+         [&](size_t i) { DescribeListener(v, c.listener[i]); });
   v.Each("serial", c.serial.size(), [&](size_t n) { c.serial.resize(n); },
          [&](size_t i) { DescribeSerial(v, c.serial[i]); });
   v.Section("control", [&] {

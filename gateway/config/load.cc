@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -29,6 +30,7 @@ class Resolver final : public Visitor {
     if (!value.empty() && value.front() != '/') value = (folder_ / value).lexically_normal().string();
   }
   void Text(std::string_view, std::string&, Need, const Rule&) override {}
+  void Texts(std::string_view, std::vector<std::string>&, size_t, const Rule&) override {}
   void Integer(std::string_view, int64_t&, int64_t, int64_t) override {}
   void Size(std::string_view, uint64_t&, uint64_t, uint64_t) override {}
   void Flag(std::string_view, bool&) override {}
@@ -44,19 +46,23 @@ class FileCheck {
   }
   // Holds a secret: nobody but its owner may have any right on it.
   void Secret(const std::string& key, const std::string& path) {
-    if (path.empty()) return;
-    struct stat info {};
-    if (stat(path.c_str(), &info) != 0) return Add(key, path, std::strerror(errno));
-    if (!S_ISREG(info.st_mode)) return Add(key, path, "is not a file");
-    const mode_t mode = info.st_mode & 07777;
-    if (mode != 0600 && mode != 0400) {
-      return Add(key, path, "must have mode 0600 or 0400: run chmod 600 on it");
-    }
-    Readable(key, path);
+    OneOfModes(key, path, {0600, 0400}, "must have mode 0600 or 0400: run chmod 600 on it");
+  }
+  // Holds hashes of secrets: its group may read it too.
+  void Hashes(const std::string& key, const std::string& path) {
+    OneOfModes(key, path, {0640, 0600, 0440, 0400}, "must have mode 0640 or 0600: run chmod 640 on it");
   }
   absl::Status Result() const { return errors_.empty() ? absl::OkStatus() : absl::FailedPreconditionError(errors_); }
 
  private:
+  void OneOfModes(const std::string& key, const std::string& path, std::initializer_list<mode_t> allowed, const char* what) {
+    if (path.empty()) return;
+    struct stat info {};
+    if (stat(path.c_str(), &info) != 0) return Add(key, path, std::strerror(errno));
+    if (!S_ISREG(info.st_mode)) return Add(key, path, "is not a file");
+    if (std::find(allowed.begin(), allowed.end(), info.st_mode & 07777) == allowed.end()) return Add(key, path, what);
+    Readable(key, path);
+  }
   void Add(const std::string& key, const std::string& path, const std::string& what) {
     errors_ += StrCat(errors_.empty() ? "" : "\n", key, " = \"", path, "\": ", what);
   }
@@ -85,6 +91,13 @@ absl::Status CheckFiles(const Config& config) {
     check.Readable(at + "ca_file", config.mqtt[i].ca_file);
     check.Readable(at + "certificate_file", config.mqtt[i].certificate_file);
     check.Secret(at + "key_file", config.mqtt[i].key_file);
+  }
+  for (size_t i = 0; i < config.listener.size(); ++i) {
+    const std::string at = StrCat("listener[", i, "].");
+    check.Readable(at + "certificate_file", config.listener[i].certificate_file);
+    check.Secret(at + "key_file", config.listener[i].key_file);
+    check.Readable(at + "client_ca_file", config.listener[i].client_ca_file);
+    check.Hashes(at + "password_file", config.listener[i].password_file);
   }
   for (size_t i = 0; i < config.serial.size(); ++i) {
     check.Readable(StrCat("serial[", i, "].profile"), config.serial[i].profile);

@@ -94,6 +94,24 @@ class Reader final : public Visitor {
     value = text->get();
   }
 
+  void Texts(std::string_view key, std::vector<std::string>& values, size_t most, const Rule& rule) override {
+    const toml::node* node = Take(key);
+    if (node == nullptr) return;
+    const auto* array = node->as_array();
+    if (array == nullptr || array->size() > most) {
+      return Complain(Path(key), node, StrCat("must be an array of at most ", most, " texts"));
+    }
+    std::vector<std::string> taken;
+    for (size_t i = 0; i < array->size(); ++i) {
+      const toml::node* const each = array->get(i);
+      const auto* text = each->as_string();
+      const std::string wrong = text == nullptr ? "must be a text in quotes" : rule(text->get());
+      if (!wrong.empty()) return Complain(StrCat(Path(key), "[", i, "]"), each, wrong);
+      taken.push_back(text->get());
+    }
+    values = std::move(taken);
+  }
+
   void Path(std::string_view key, std::string& value, Need need) override {
     Text(key, value, need, [](std::string_view path) -> std::string {
       return path.size() < 1024 && path.find('\0') == std::string_view::npos ? "" : "must be a path of at most 1023 bytes";

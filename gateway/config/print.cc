@@ -47,6 +47,11 @@ class Printer final : public Visitor {
     path_.pop_back();
   }
   void Text(std::string_view key, std::string& value, Need, const Rule&) override { Line(key, Quoted(value)); }
+  void Texts(std::string_view key, std::vector<std::string>& values, size_t, const Rule&) override {
+    std::string list;
+    for (const std::string& value : values) list += StrCat(list.empty() ? "" : ", ", Quoted(value));
+    Line(key, StrCat("[", list, "]"));
+  }
   void Path(std::string_view key, std::string& value, Need) override { Line(key, Quoted(value)); }
   void Integer(std::string_view key, int64_t& value, int64_t, int64_t) override { Line(key, StrCat(value)); }
   void Size(std::string_view key, uint64_t& value, uint64_t, uint64_t) override { Line(key, Quoted(FormatSize(value))); }

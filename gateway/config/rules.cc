@@ -1,5 +1,7 @@
 #include "gateway/config/rules.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -33,6 +35,24 @@ bool IsHost(std::string_view host) {
   return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
     return IsLower(c) || IsUpper(c) || IsDigit(c) || c == '.' || c == '-' || c == '_';
   });
+}
+
+struct Listen {
+  bool loopback = false;
+};
+std::optional<Listen> ParseListen(std::string_view value) {
+  const size_t colon = value.rfind(':');
+  if (colon == std::string_view::npos || !IsPort(value.substr(colon + 1))) return std::nullopt;
+  std::string host(value.substr(0, colon));
+  in_addr v4{};
+  in6_addr v6{};
+  if (host.size() >= 2 && host.front() == '[' && host.back() == ']') {
+    host = host.substr(1, host.size() - 2);
+    if (inet_pton(AF_INET6, host.c_str(), &v6) != 1) return std::nullopt;
+    return Listen{.loopback = IN6_IS_ADDR_LOOPBACK(&v6) != 0};
+  }
+  if (inet_pton(AF_INET, host.c_str(), &v4) != 1) return std::nullopt;
+  return Listen{.loopback = ntohl(v4.s_addr) >> 24 == 127};
 }
 
 bool IsHostPort(std::string_view value) {
@@ -105,6 +125,29 @@ std::string CheckBrokerUrl(std::string_view value) {
   return scheme && IsHostPort(WithoutScheme(value)) ? "" : std::string(kAllowed);
 }
 
+std::string CheckListenAddress(std::string_view value) {
+  return ParseListen(value) ? "" : "must be <address>:<port>, as in \"192.168.1.2:8883\", \"0.0.0.0:8883\" or \"[::]:8883\"";
+}
+
+std::string CheckDeviceTopics(std::string_view value) {
+  constexpr std::string_view kDevice = "{device}";
+  constexpr std::string_view kAllowed =
+      "must be a topic filter of at most 256 bytes with {device} as one of its levels, once, and not below sluice/ or $";
+  if (value.size() > 256 || value.starts_with("sluice/") || value.starts_with('$')) return std::string(kAllowed);
+  size_t named = 0;
+  for (std::string_view rest = value;;) {
+    const size_t slash = rest.find('/');
+    const std::string_view level = rest.substr(0, slash);
+    const bool last = slash == std::string_view::npos;
+    if (level == kDevice) ++named;
+    const bool plain = level.find_first_of("{}+#") == std::string_view::npos && level.find('\0') == std::string_view::npos;
+    if (level != kDevice && !plain && level != "+" && !(level == "#" && last)) return std::string(kAllowed);
+    if (last) break;
+    rest.remove_prefix(slash + 1);
+  }
+  return named == 1 ? "" : std::string(kAllowed);
+}
+
 std::string CheckFraming(std::string_view value) {
   const bool good = value.size() == 3 && value[0] >= '5' && value[0] <= '8' &&
                     (value[1] == 'N' || value[1] == 'E' || value[1] == 'O') && (value[2] == '1' || value[2] == '2');
@@ -150,6 +193,11 @@ std::string_view Nearest(std::string_view key, const std::vector<std::string>& k
 std::string_view HostOf(std::string_view address) {
   address = WithoutScheme(address);
   return address.substr(0, address.rfind(':'));
+}
+
+bool IsLoopback(std::string_view listen_address) {
+  const auto parsed = ParseListen(listen_address);
+  return parsed && parsed->loopback;
 }
 
 bool IsThisHost(std::string_view host) {

@@ -16,6 +16,8 @@ std::string CheckName(std::string_view value);        // a–z 0–9 -, 1 to 32:
 std::string CheckDeviceId(std::string_view value);    // as on the native topics
 std::string CheckHostPort(std::string_view value);    // name:port, 1.2.3.4:port, [::1]:port
 std::string CheckBrokerUrl(std::string_view value);   // mqtt:// or mqtts://, no user or password in it
+std::string CheckListenAddress(std::string_view value);   // 1.2.3.4:port, [::1]:port; no names
+std::string CheckDeviceTopics(std::string_view value);    // a topic filter with {device} as one of its levels
 std::string CheckFraming(std::string_view value);     // 5–8, N E O, 1 2
 
 // "8 MiB" → bytes; B, KiB, MiB, GiB, or none for bytes.
@@ -29,5 +31,7 @@ std::string_view Nearest(std::string_view key, const std::vector<std::string>& k
 // The host of host:port or of a broker's URL.
 std::string_view HostOf(std::string_view address);
 bool IsThisHost(std::string_view host);
+// Whether only this machine can reach a listen address.
+bool IsLoopback(std::string_view listen_address);
 
 }  // namespace sluice::config

@@ -24,6 +24,8 @@ class Visitor {
   virtual void Each(std::string_view name, size_t count, const std::function<void(size_t)>& resize,
                     const std::function<void(size_t)>& keys) = 0;
   virtual void Text(std::string_view key, std::string& value, Need need, const Rule& rule) = 0;
+  // An array of texts, each as the rule says.
+  virtual void Texts(std::string_view key, std::vector<std::string>& values, size_t most, const Rule& rule) = 0;
   virtual void Path(std::string_view key, std::string& value, Need need) = 0;
   virtual void Integer(std::string_view key, int64_t& value, int64_t low, int64_t high) = 0;
   // Bytes: a number, or a text such as "64 MiB".

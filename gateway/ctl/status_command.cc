@@ -42,6 +42,15 @@ std::string FormatStatus(const pb::GetStatusResponse& status, int64_t now_ms) {
   }
   if (!sources.empty()) out += "\n" + sources.ToString();
 
+  for (const auto& source : status.sources()) {
+    if (source.figures_size() == 0) continue;
+    Table figures({{EscapeForTerminal(source.name())}, {"VALUE", Table::Align::kRight}});
+    for (const auto& figure : source.figures()) {
+      if (figure.value() != 0) figures.Add({figure.name(), StrCat(figure.value())});   // --json has them all
+    }
+    if (!figures.empty()) out += "\n" + figures.ToString();
+  }
+
   Table counters({{"COUNTER"}, {"VALUE", Table::Align::kRight}});
   for (const auto& counter : status.counters()) counters.Add({counter.name(), StrCat(counter.value())});
   if (!counters.empty()) out += "\n" + counters.ToString();

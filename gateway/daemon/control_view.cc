@@ -107,6 +107,11 @@ pb::GetStatusResponse ControlView::GetStatus() {
     added->set_promise(source.promise);
     added->set_events(source.events);
     added->set_rejected(source.rejected);
+    for (const auto& [name, value] : source.figures) {
+      auto* figure = added->add_figures();
+      figure->set_name(name);
+      figure->set_value(static_cast<int64_t>(value));
+    }
   }
   pb::ListQueuesResponse queues = ListQueues();
   status.mutable_queues()->Swap(queues.mutable_queues());

@@ -162,7 +162,7 @@ absl::Status DaemonImpl::OpenLinks(const config::Config& config) {
 }
 
 absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::string& gateway) {
-  ASSIGN_OR_RETURN(drivers_, devices::MakeDrivers(DriverConfigs(config, gateway), *intake_));
+  ASSIGN_OR_RETURN(drivers_, devices::MakeDrivers(DriverConfigs(config, gateway, kClockFloorMs), *intake_, clock_, random_));
   for (const auto& driver : drivers_) {
     if (driver->receipts() != nullptr) intake_->SetReceiptChannel(driver->Status().name, driver->receipts());
   }
@@ -179,12 +179,18 @@ void DaemonImpl::ReportStart() {
 
 void DaemonImpl::Tick() {
   const absl::Status clock_fix = intake_->PollClock();
+  std::vector<std::pair<std::string, std::vector<devices::DriverStatus::Trouble>>> troubles;
+  for (const auto& driver : drivers_) {
+    devices::DriverStatus status = driver->Status();
+    troubles.emplace_back(std::move(status.name), std::move(status.troubles));
+  }
   rules_.OnTick({.intake = intake_->figures(),
                  .journal = journal_->figures(),
                  .outbox = outbox_->counters(),
                  .set_aside = outbox_->start_report().set_aside,
                  .clock_unset = clock_watch_->state() == event::v1::CLOCK_STATE_UNSET,
-                 .clock_fix = clock_fix});
+                 .clock_fix = clock_fix,
+                 .troubles = std::move(troubles)});
 }
 
 void DaemonImpl::Stop() {

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <spdlog/spdlog.h>
+#include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
@@ -17,6 +18,14 @@ namespace {
 int Fail(const absl::Status& status) {
   std::fprintf(stderr, "sluiced: %s\n", std::string(sluice::MessageOf(status)).c_str());
   return 1;
+}
+
+// Each connection of a device is a descriptor, and the usual soft limit of 1024 is for programs that call select.
+void RaiseDescriptorLimit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 }  // namespace
@@ -44,6 +53,7 @@ int main(int argc, char** argv) {
     return 0;
   }
 
+  RaiseDescriptorLimit();
   // Two arenas are enough for our few busy threads; the default of eight per core costs tens of MiB.
   mallopt(M_ARENA_MAX, 2);
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);

@@ -87,9 +87,50 @@ void SetFraming(const std::string& framing, lines::LineSourceConfig& source) {
   source.stop_bits = framing[2] - '0';
 }
 
+transport::MqttListenerOptions ListenerOptions(const config::Listener& config, int64_t clock_floor_ms) {
+  using Place = transport::DeviceNameRule::Place;
+  transport::MqttListenerOptions options;
+  options.bind = config.bind;
+  options.tls.certificate_file = config.certificate_file;
+  options.tls.key_file = config.key_file;
+  options.tls.client_ca_file = config.client_ca_file;
+  options.tls.clock_floor_ms = clock_floor_ms;
+  options.certificate_name.place = config.device_name_in == "common-name" ? Place::kCommonName : Place::kUri;
+  options.certificate_name.uri_prefix = config.device_uri_prefix;
+  options.password_file = config.password_file;
+  options.topics = config.topics;
+  options.connections = {.total = static_cast<size_t>(config.max_connections),
+                         .per_address = static_cast<size_t>(config.max_connections_per_address),
+                         .half_open = static_cast<size_t>(config.max_half_open),
+                         .half_open_per_address = static_cast<size_t>(config.max_half_open_per_address),
+                         .per_second = static_cast<double>(config.max_connects_per_second)};
+  options.connections_per_device = static_cast<size_t>(config.max_connections_per_device);
+  options.handshake_timeout_ms = config.connect_timeout_s * 1000;
+  options.write_timeout_ms = config.write_timeout_s * 1000;
+
+  transport::MqttSessionOptions& sessions = options.sessions;
+  sessions.connect_timeout_ms = config.connect_timeout_s * 1000;
+  sessions.max_packet_bytes = static_cast<uint32_t>(config.max_packet_bytes);
+  sessions.receive_maximum = static_cast<uint16_t>(config.receive_maximum);
+  sessions.publishes_per_second = static_cast<double>(config.max_publishes_per_second);
+  sessions.publish_burst = std::max(sessions.publishes_per_second, 1.0);
+  sessions.max_keep_alive_s = static_cast<uint16_t>(config.max_keep_alive_s);
+  sessions.max_session_expiry_s = sessions.v311_session_expiry_s = static_cast<uint32_t>(config.session_expiry_s);
+  sessions.max_sessions_per_device = options.connections_per_device;
+  sessions.max_connections = options.connections.total;
+  sessions.max_sessions = 2 * options.connections.total;
+  sessions.max_total_waiting_bytes = config.max_waiting_bytes;
+  sessions.max_waiting_bytes = std::min<size_t>(sessions.max_waiting_bytes, config.max_waiting_bytes);
+  sessions.max_total_queued_bytes = config.max_queued_bytes;
+  sessions.max_queued_bytes = std::min<size_t>(sessions.max_queued_bytes, config.max_queued_bytes);
+  sessions.max_total_retained_bytes = config.max_retained_bytes;
+  sessions.max_retained_bytes = std::min<size_t>(sessions.max_retained_bytes, config.max_retained_bytes);
+  return options;
+}
+
 }  // namespace
 
-devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway) {
+devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway, int64_t clock_floor_ms) {
   devices::DriversConfig drivers;
   for (const config::Mqtt& mqtt : config.mqtt) {
     native::MqttSourceConfig source;
@@ -107,6 +148,9 @@ devices::DriversConfig DriverConfigs(const config::Config& config, const std::st
     source.receive_maximum = static_cast<uint16_t>(mqtt.receive_maximum);
     source.keep_alive_s = static_cast<int>(mqtt.keep_alive_s);
     drivers.mqtt.push_back(std::move(source));
+  }
+  for (const config::Listener& listener : config.listener) {
+    drivers.listener.push_back({.name = listener.name, .options = ListenerOptions(listener, clock_floor_ms)});
   }
   for (const config::Serial& serial : config.serial) {
     lines::LineSourceConfig source;

@@ -18,7 +18,8 @@ outbox::Options OutboxOptions(const config::Config& config);
 intake::Options IntakeOptions(const config::Config& config, const std::string& gateway, const std::string& shop);
 sync::UplinkOptions UplinkOptions(const config::Config& config, std::string hardware_id, std::string software);
 control::Options ControlOptions(const config::Config& config);
-// `gateway` names the session at a broker whose client_id is not configured.
-devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway);
+// `gateway` names the session at a broker whose client_id is not configured. No certificate of a device is judged by a clock
+// below `clock_floor_ms`.
+devices::DriversConfig DriverConfigs(const config::Config& config, const std::string& gateway, int64_t clock_floor_ms);
 
 }  // namespace sluice::daemon

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_join.h"
@@ -40,6 +41,7 @@ void WarningRules::OnTick(Readings now) {
   WhenGrown("journal_sync_failed", static_cast<int64_t>(now.journal.sync_failures),
             "the journal could not be synced and went on in a new segment: check the disk");
   OutboxStates(now);
+  SourceStates(now);
   WhenGrown("bulk_dropped", now.outbox["dropped_bulk"],
             "status and telemetry were dropped, the oldest first, because the outbox has reached its quota; the cloud is told "
             "which (gaps in sluicectl queues)");
@@ -69,6 +71,23 @@ void WarningRules::OutboxStates(const Readings& now) {
         "the outbox has used 95 % of its quota: soon only sales, punches and alarms are kept");
   While(figure("critical_waits_for_room") > 0 && used >= 95, "critical_waits_for_room",
         "the outbox has no room for sales, punches and alarms: what has no receipt stays with the devices");
+}
+
+// "listener:shop" with trouble "files" is the warning listener_shop_files.
+void WarningRules::SourceStates(const Readings& now) {
+  std::map<std::string, std::string> troubles;
+  for (const auto& [source, list] : now.troubles) {
+    for (const auto& trouble : list) {
+      std::string code = StrCat(source, "_", trouble.code);
+      std::replace(code.begin(), code.end(), ':', '_');
+      troubles[std::move(code)] = trouble.text;
+    }
+  }
+  for (const auto& [code, text] : source_troubles_) {
+    if (!troubles.contains(code)) While(false, code, text);
+  }
+  for (const auto& [code, text] : troubles) While(true, code, text);
+  source_troubles_ = std::move(troubles);
 }
 
 void WarningRules::Happened(std::string_view code, std::string_view text) {

@@ -10,10 +10,12 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "base/clock.h"
+#include "devices/driver.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
 #include "gateway/journal/journal.h"
@@ -29,6 +31,8 @@ struct Readings {
   std::vector<std::string> set_aside;      // StartReport::set_aside
   bool clock_unset = false;
   absl::Status clock_fix;                  // of the last Intake::PollClock
+  // What each source says of itself, by its name.
+  std::vector<std::pair<std::string, std::vector<devices::DriverStatus::Trouble>>> troubles;
 };
 
 // A warning is logged when it is raised and when it is over. Thread-safe.
@@ -52,6 +56,7 @@ class WarningRules {
   // Happened, if the room's counter is above what it was at the last look.
   void WhenGrown(std::string_view code, int64_t count, std::string_view text);
   void OutboxStates(const Readings& now);
+  void SourceStates(const Readings& now);
   void EndOldHappenings();
 
   health::Warnings& warnings_;
@@ -63,6 +68,7 @@ class WarningRules {
   // OnTick's own.
   std::map<std::string, int64_t, std::less<>> seen_;
   std::vector<std::string> set_aside_;
+  std::map<std::string, std::string> source_troubles_;   // code to text, of those that stand
 };
 
 }  // namespace sluice::daemon

@@ -47,6 +47,12 @@ name = "main"
 url = "mqtts://broker.example.com:8883"
 username = "gw"
 password_file = "secret"
+[[listener]]
+name = "plain"
+bind = "127.0.0.1:1883"
+password_file = "passwd"
+topics = ["tele/{device}/#", "spBv1.0/shop/+/{device}/#"]
+max_waiting_bytes = "16 MiB"
 [[serial]]
 name = "scale-1"
 device_id = "scale-1"
@@ -63,6 +69,10 @@ delay_after_send_ms = 2
   EXPECT_EQ(config->outbox.quota_bytes, 256u << 20);
   ASSERT_EQ(config->mqtt.size(), 1u);
   EXPECT_EQ(config->mqtt[0].password_file, "secret");
+  ASSERT_EQ(config->listener.size(), 1u);
+  EXPECT_EQ(config->listener[0].bind, "127.0.0.1:1883");
+  EXPECT_EQ(config->listener[0].topics, (std::vector<std::string>{"tele/{device}/#", "spBv1.0/shop/+/{device}/#"}));
+  EXPECT_EQ(config->listener[0].max_waiting_bytes, 16u << 20);
   ASSERT_EQ(config->serial.size(), 1u);
   EXPECT_TRUE(config->serial[0].rs485.enabled);
   EXPECT_EQ(config->serial[0].rs485.delay_after_send_ms, 2);
@@ -107,11 +117,17 @@ TEST(ConfigTest, WhatIsPrintedReadsBackToTheSame) {
     config->serial[i].profile = "p.toml";
   }
   config->serial[1].rs485.enabled = true;
+  config->listener.resize(1);
+  config->listener[0].name = "l";
+  config->listener[0].bind = "[::1]:1883";
+  config->listener[0].password_file = "p";
+  config->listener[0].topics = {"a/{device}", "\"b\"/{device}/#"};
   const std::string printed = PrintConfig(*config);
   const auto again = ParseConfig(printed, "printed");
   ASSERT_TRUE(again.ok()) << again.status() << "\n" << printed;
   EXPECT_EQ(PrintConfig(*again), printed);
   EXPECT_TRUE(again->serial[1].rs485.enabled);
+  EXPECT_EQ(again->listener[0].topics, config->listener[0].topics);
 }
 
 TEST(ConfigTest, TheShippedExampleIsValidAndGivesTheDefaults) {
@@ -125,6 +141,12 @@ TEST(ConfigTest, TheShippedExampleIsValidAndGivesTheDefaults) {
   ASSERT_EQ(full->serial.size(), 1u);
   Config expected = *config;
   expected.serial = full->serial;
+  ASSERT_EQ(full->listener.size(), 1u);
+  expected.listener = {Listener()};   // its defaults, but for what has none
+  for (std::string Listener::*key : {&Listener::name, &Listener::bind, &Listener::certificate_file, &Listener::key_file,
+                                     &Listener::client_ca_file, &Listener::password_file}) {
+    expected.listener[0].*key = full->listener[0].*key;
+  }
   expected.mqtt[0].password_file = full->mqtt[0].password_file;
   expected.mqtt[0].username = full->mqtt[0].username;
   EXPECT_EQ(PrintConfig(*full), PrintConfig(expected));
@@ -186,6 +208,28 @@ TEST_F(FilesTest, SecretsThatOthersMayReadAreRefused) {
   Put("secret", 0400);
   Put("gateway.key", 0600);
   EXPECT_TRUE(CheckFiles(*Load()).ok());
+}
+
+TEST_F(FilesTest, ThePasswordsOfDevicesMayBeReadByTheGroupAndTheServersKeyMayNot) {
+  auto config = Load();
+  config->listener.resize(1);
+  config->listener[0].password_file = (folder / "secret").string();
+  config->listener[0].key_file = (folder / "gateway.key").string();
+  config->mqtt.clear();
+  for (const int mode : {0640, 0600, 0440, 0400}) {
+    Put("secret", mode);
+    EXPECT_TRUE(CheckFiles(*config).ok()) << CheckFiles(*config);
+    chmod((folder / "secret").c_str(), 0600);
+  }
+  for (const int mode : {0644, 0660, 0666, 0700}) {
+    Put("secret", mode);
+    EXPECT_THAT(std::string(CheckFiles(*config).message()), HasSubstr("listener[0].password_file")) << mode;
+  }
+  Put("secret", 0640);
+  Put("gateway.key", 0640);
+  EXPECT_THAT(std::string(CheckFiles(*config).message()), HasSubstr("listener[0].key_file"));
+  config->listener[0].client_ca_file = (folder / "nothing.pem").string();
+  EXPECT_THAT(std::string(CheckFiles(*config).message()), HasSubstr("listener[0].client_ca_file"));
 }
 
 TEST_F(FilesTest, FilesThatAreNotThereAreNamed) {

@@ -89,6 +89,15 @@ class FakeControlSource final : public ControlSource {
     source->set_state("connected");
     source->set_promise("safe at the receipt");
     source->set_events(1234);
+    auto* listener = status.add_sources();
+    listener->set_name("listener:shop");
+    listener->set_state("listening");
+    listener->set_promise("PUBACK means that the event is on flash or in the cloud");
+    for (const auto& [name, value] : {std::pair("connections", 17), std::pair("withheld", 3), std::pair("refused_back_off", 0)}) {
+      auto* figure = listener->add_figures();
+      figure->set_name(name);
+      figure->set_value(value);
+    }
     auto* device = devices.add_devices();
     device->set_device_id("vm-0001");
     device->set_source("mqtt:main");

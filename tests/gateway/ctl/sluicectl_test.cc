@@ -96,6 +96,17 @@ TEST_F(SluicectlTest, StatusSaysByItsExitCodeThatSomethingIsWrong) {
                                 HasSubstr("WARNING  disk_full  85 % full\\x1b[2J"), Not(HasSubstr("\x1b"))));
 }
 
+TEST_F(SluicectlTest, StatusShowsWhatASourceCounts) {
+  StartServer();
+  const std::string text = Run({"status"}).out;
+  EXPECT_THAT(text, AllOf(HasSubstr("PUBACK means that the event is on flash"), HasSubstr("connections       17"),
+                          HasSubstr("withheld           3"), Not(HasSubstr("refused_back_off"))));
+  const auto figures = json::parse(Run({"status", "--json"}).out)["sources"][1]["figures"];
+  EXPECT_EQ(figures[0]["name"], "connections");
+  EXPECT_EQ(figures[0]["value"], 17);
+  EXPECT_EQ(figures[2]["value"], 0);
+}
+
 TEST_F(SluicectlTest, ListsDevicesAndQueues) {
   StartServer();
   EXPECT_THAT(Run({"devices"}).out, AllOf(HasSubstr("DEVICE"), HasSubstr("vm-0001"), HasSubstr("online")));

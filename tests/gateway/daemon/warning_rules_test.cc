@@ -136,6 +136,16 @@ TEST_F(WarningRulesTest, WhatTheStartFoundIsToldByName) {
   EXPECT_THAT(Standing(), UnorderedElementsAre("foreign_epochs")) << "they are still there";
 }
 
+TEST_F(WarningRulesTest, ATroubleOfASourceStandsWhileTheSourceTellsOfIt) {
+  rules_.OnTick({.troubles = {{"mqtt:main", {}}, {"listener:shop", {{"files", "server.pem: junk"}, {"store_full", "full"}}}}});
+  EXPECT_THAT(Standing(), UnorderedElementsAre("listener_shop_files", "listener_shop_store_full"));
+  EXPECT_THAT(TextOf("listener_shop_files"), HasSubstr("server.pem: junk"));
+  rules_.OnTick({.troubles = {{"listener:shop", {{"store_full", "full"}}}, {"listener:other", {{"files", "x"}}}}});
+  EXPECT_THAT(Standing(), UnorderedElementsAre("listener_shop_store_full", "listener_other_files"));
+  rules_.OnTick({});
+  EXPECT_THAT(Standing(), IsEmpty());
+}
+
 TEST_F(WarningRulesTest, AStoreThatIsSetAsideLaterIsToldToo) {
   rules_.OnTick({.outbox = {{"salvaged_rows", 10}}, .set_aside = {"outbox.db.bad-1"}});
   EXPECT_THAT(TextOf("store_set_aside"), HasSubstr("outbox.db.bad-1; 10 records"));

@@ -179,13 +179,13 @@ bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttSuback* packet, Mqt
   packet->type = frame.type;
   if (!reader.PacketId(&packet->packet_id, mqtt_rule::kSubackIdZero)) return false;
   if (level == MqttLevel::k5 && !ReadMqttProperties(reader, kInSuback, &packet->properties)) return false;
-  if (level == MqttLevel::k311 && frame.type == MqttType::kUnsuback) return reader.AtEnd();
+  if (level != MqttLevel::k5 && frame.type == MqttType::kUnsuback) return reader.AtEnd();
   if (reader.left() == 0) return reader.Fail(mqtt_rule::kTooShort, "payload");
   while (reader.left() > 0) {
     const size_t begin = reader.offset();
     if (!ReadReason(reader, frame.type, MqttSender::kServer, &packet->reasons.emplace_back())) return false;
     const MqttReason reason = packet->reasons.back();
-    if (level == MqttLevel::k311 && IsFailure(reason) && reason != MqttReason::kUnspecifiedError) {
+    if (level != MqttLevel::k5 && IsFailure(reason) && reason != MqttReason::kUnspecifiedError) {
       return reader.Fail(mqtt_rule::kSubackReason, "return code", begin);
     }
   }
@@ -202,7 +202,7 @@ bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttPing* packet, MqttF
 bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttSender sender, MqttDisconnect* packet, MqttFault* fault) {
   MqttReader reader(frame, level, fault);
   if (frame.type != MqttType::kDisconnect) return WrongType(reader);
-  if (level == MqttLevel::k311 && sender == MqttSender::kServer) {
+  if (level != MqttLevel::k5 && sender == MqttSender::kServer) {
     return reader.Fail(mqtt_rule::kDisconnectSender, "packet type", 0);
   }
   const MqttCarrier carrier = sender == MqttSender::kClient ? kInDisconnectOfClient : kInDisconnectOfServer;
@@ -212,7 +212,7 @@ bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttSender sender, Mqtt
 bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttSender sender, MqttAuth* packet, MqttFault* fault) {
   MqttReader reader(frame, level, fault);
   if (frame.type != MqttType::kAuth) return WrongType(reader);
-  if (level == MqttLevel::k311) return reader.Fail(mqtt_rule::kAuthUnknown, "packet type", 0);
+  if (level != MqttLevel::k5) return reader.Fail(mqtt_rule::kAuthUnknown, "packet type", 0);
   const bool bare = reader.left() == 0;   // success without properties may be left out (3.15.2.1)
   if (!ReadReasonAndProperties(reader, frame.type, sender, kInAuth, &packet->reason, &packet->properties)) return false;
   if (bare && sender == MqttSender::kClient) return reader.Fail(mqtt_rule::kAuthReason, "reason code");

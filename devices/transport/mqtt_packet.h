@@ -104,7 +104,7 @@ enum class MqttSender { kClient, kServer };
 
 // One packet of the frame's type (another type is a fault). True, or *fault says what is wrong; *packet is then not to be used,
 // but for a CONNECT's level: what the client is to be answered in. kUnknown: it did not get as far, or does not speak MQTT.
-// A CONNECT of another level than 4 and 5 is kUnsupportedProtocolVersion, to be answered in 3.1.1 below 4 and in 5.0 above 5.
+// Levels other than 5 are read as 3.1.1. A CONNECT of another level than 4 and 5 is kUnsupportedProtocolVersion, to be answered in 3.1.1 below 4 and in 5.0 above 5.
 bool DecodeMqtt(const MqttFrame& frame, MqttConnect* packet, MqttFault* fault);
 bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttConnack* packet, MqttFault* fault);
 bool DecodeMqtt(const MqttFrame& frame, MqttLevel level, MqttSender sender, MqttPublish* packet, MqttFault* fault);

@@ -37,10 +37,10 @@ inline constexpr MqttRule kLengthTooLong{R::kMalformedPacket, "", "", "takes mor
 inline constexpr MqttRule kLengthNotShortest{R::kMalformedPacket, "", "MQTT-1.5.5-1", "takes more bytes than it needs"};
 inline constexpr MqttRule kTooLarge{R::kPacketTooLarge, "", "MQTT-3.2.2-15", "the packet is larger than the maximum"};
 
-// Any body.
+// Any body. Every string of 3.1.1 has a statement of its own (below).
 inline constexpr MqttRule kTooShort{R::kMalformedPacket, "MQTT-4.8.0-1", "MQTT-4.13.1-1", "the packet ends within it"};
 inline constexpr MqttRule kTrailing{R::kMalformedPacket, "MQTT-4.8.0-1", "MQTT-4.13.1-1", "bytes after the packet's last field"};
-inline constexpr MqttRule kNotUtf8{R::kMalformedPacket, "MQTT-1.5.3-1", "MQTT-1.5.4-1", "is not well-formed UTF-8"};
+inline constexpr MqttRule kNotUtf8{R::kMalformedPacket, "", "MQTT-1.5.4-1", "is not well-formed UTF-8"};
 inline constexpr MqttRule kPairNotUtf8{R::kMalformedPacket, "", "MQTT-1.5.7-1", "is not well-formed UTF-8"};
 inline constexpr MqttRule kNul{R::kMalformedPacket, "MQTT-1.5.3-2", "MQTT-1.5.4-2", "contains U+0000"};
 inline constexpr MqttRule kPacketIdZero{R::kProtocolError, "MQTT-2.3.1-1", "MQTT-2.2.1-3", "is 0"};

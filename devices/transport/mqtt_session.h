@@ -253,7 +253,7 @@ class MqttSessions {
 };
 
 // `host` and `random` (assigned client ids) must outlive it. Options out of range are brought into it
-// (receive_maximum 0 → 1, max_packet_bytes below 1 KiB → 1 KiB).
+// (receive_maximum 0 → 1, max_packet_bytes and max_output_bytes below 1 KiB → 1 KiB, max_client_id_bytes below 23 → 23).
 std::unique_ptr<MqttSessions> MakeMqttSessions(MqttSessionOptions options, MqttHost& host, Random& random);
 
 }  // namespace sluice::transport

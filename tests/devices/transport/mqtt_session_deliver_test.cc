@@ -184,6 +184,16 @@ TEST_F(MqttDeliverTest, PropertiesAreDelivered) {
   EXPECT_THAT(v311.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/ack = x"));
 }
 
+TEST_F(MqttDeliverTest, NoTopicAliasesAreSent) {
+  v5.connect.properties.SetNumber(MqttProperty::kTopicAliasMaximum, 10);
+  Connect();
+  v5.Subscribe(1, {{kAck, 1}});
+  v5.Take();
+  Deliver("1");
+  Deliver("2");
+  EXPECT_THAT(v5.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/ack = 1", "PUBLISH q1 #2 sluice/v1/d1/ack = 2"));
+}
+
 TEST_F(MqttDeliverTest, TheClientsReceiveMaximumIsKept) {
   v5.connect.properties.SetNumber(MqttProperty::kReceiveMaximum, 2);
   Connect();

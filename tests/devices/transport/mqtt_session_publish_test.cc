@@ -253,6 +253,16 @@ TEST_F(MqttPublishTest, ATopicAliasAboveTheMaximumIsRefused) {
   EXPECT_EQ(server().figures().topic_alias_invalid, 1u);
 }
 
+TEST_F(MqttPublishTest, WithoutAMaximumNoTopicAliasIsTaken) {
+  options.topic_alias_maximum = 0;
+  EXPECT_THAT(v5.Connect(), Not(HasSubstr("topic alias")));
+  MqttPublish publish;
+  publish.topic = "sluice/v1/d1/x";
+  publish.properties.SetNumber(MqttProperty::kTopicAlias, 1);
+  v5.Send(publish);
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("DISCONNECT topic alias invalid")));
+}
+
 TEST_F(MqttPublishTest, AliasesOfRefusedPublishesCount) {
   Connect();
   MqttPublish publish;

@@ -142,6 +142,25 @@ TEST_F(MqttRoomTest, WhatWaitsKeepsWhatItSaid) {
   }
 }
 
+TEST_F(MqttRoomTest, WhatExpiresWhileItWaitsIsStillAcknowledged) {
+  Connect();
+  Full(true);
+  MqttPublish publish;
+  publish.topic = "sluice/v1/d1/sale";
+  publish.qos = 2;
+  publish.packet_id = 1;
+  publish.properties.SetNumber(MqttProperty::kMessageExpiryInterval, 5);
+  v5.Send(publish);
+  Pass(10'000);
+  Full(false);
+  server().Resume(now_ms);
+  ASSERT_EQ(host.publications.size(), 1u);   // whether it still counts is the host's to say
+  EXPECT_EQ(host.publications[0].properties, "{message expiry interval 0}");
+  AllSafe();
+  v5.Ack(MqttType::kPubrel, 1);
+  EXPECT_THAT(v5.Take(), ElementsAre("PUBREC #1", "PUBCOMP #1"));
+}
+
 TEST_F(MqttRoomTest, PatienceEndsOnceAndInV5Only) {
   options.patience_ms = 5000;
   Connect();
@@ -380,6 +399,27 @@ TEST_F(MqttRoomTest, MalformedPacketsEndTheConnection) {
   EXPECT_THAT(v311.closed_why(), HasSubstr("MQTT-3.3.2-2"));
   EXPECT_EQ(server().figures().malformed, 2u);
   EXPECT_EQ(server().figures().sessions, 2u);   // they stay
+}
+
+TEST_F(MqttRoomTest, ADisconnectFitsTheClientsMaximumPacketSize) {
+  v5.connect.properties.SetNumber(MqttProperty::kMaximumPacketSize, 30);
+  Connect();
+  v5.link->Disconnect(MqttReason::kAdministrativeAction, "a reason that takes more than thirty bytes", now_ms);
+  EXPECT_THAT(v5.Take(), ElementsAre("DISCONNECT administrative action"));
+}
+
+TEST_F(MqttRoomTest, NothingFollowsADisconnect) {
+  Connect();
+  v5.Subscribe(1, {{"sluice/v1/d1/ack", 1}});
+  v5.PublishSale("1", 1);
+  v5.Take();
+  v5.link->Disconnect(MqttReason::kAdministrativeAction, "", now_ms);
+  AllSafe();
+  server().Deliver("d1", {.topic = "sluice/v1/d1/ack", .payload = "x"}, now_ms);
+  v5.Send(MqttPing{});
+  Pass(1'000'000);
+  EXPECT_THAT(v5.Take(), ElementsAre("DISCONNECT administrative action"));
+  EXPECT_FALSE(v5.link->reading());
 }
 
 TEST_F(MqttRoomTest, WakesOnlyWhereThereIsSomethingToSee) {

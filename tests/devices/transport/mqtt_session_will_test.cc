@@ -91,6 +91,18 @@ TEST_F(MqttWillTest, IsTheNewestConnections) {
   EXPECT_THAT(Wills(), IsEmpty());
 }
 
+TEST_F(MqttWillTest, OfEveryQosIsTaken) {
+  for (uint8_t qos : {0, 1, 2}) {
+    for (TestMqttClient* client : {&v5, &v311}) {
+      client->connect.will.qos = qos;
+      EXPECT_THAT(client->Connect(), StartsWith("CONNACK success"));
+      client->Lose();
+      EXPECT_EQ(host.publications.back().qos, qos);
+    }
+  }
+  EXPECT_EQ(Wills().size(), 6u);
+}
+
 TEST_F(MqttWillTest, MayBeRetained) {
   v5.connect.will.retain = true;
   v5.Connect();

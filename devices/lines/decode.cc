@@ -1,6 +1,7 @@
 #include "devices/lines/decode.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
 #include <map>
@@ -59,6 +60,21 @@ absl::Status CheckXor(std::string_view over, std::string_view value) {
     return absl::InvalidArgumentError("checksum: does not match");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckSum7(std::string_view over, std::string_view value, int plus) {
+  int sum = plus;
+  for (std::string_view bytes : {over, value}) {
+    for (const char byte : bytes) sum += static_cast<unsigned char>(byte);
+  }
+  return value.size() == 1 && sum % 128 == 0 ? absl::OkStatus() : absl::InvalidArgumentError("checksum: does not match");
+}
+
+// 0.1 and its kind are no exact doubles, ten is: 3 × 0.1 is not 0.3, 3 ÷ 10 is.
+double Scaled(double value, double factor) {
+  const double inverse = std::round(1 / factor);
+  if (std::fabs(inverse) > 1 && std::fabs(inverse * factor - 1) < 1e-12) return value / inverse;
+  return value * factor + 0.0;   // no negative zero
 }
 
 // Doubles like 12.345 are not exact: half a billionth is no change.
@@ -133,8 +149,10 @@ absl::StatusOr<std::optional<DecodedEvent>> LineDecoder::Decode(std::string_view
     const std::string* over = groups.Find(profile_.checksum->over);
     const std::string* value = groups.Find(profile_.checksum->value);
     if (over == nullptr || value == nullptr) return absl::InvalidArgumentError("checksum: missing");
-    RETURN_IF_ERROR(CheckXor(*over, *value));
+    RETURN_IF_ERROR(profile_.checksum->type == ChecksumType::kSum7 ? CheckSum7(*over, *value, profile_.checksum->plus)
+                                                                   : CheckXor(*over, *value));
   }
+  RETURN_IF_ERROR(AddBits(groups));
   if (!profile_.stable_from.empty()) {
     const std::string* state = groups.Find(profile_.stable_from);
     if (state == nullptr || Trimmed(*state) != profile_.stable_is) return std::optional<DecodedEvent>();
@@ -142,6 +160,20 @@ absl::StatusOr<std::optional<DecodedEvent>> LineDecoder::Decode(std::string_view
   ASSIGN_OR_RETURN(DecodedEvent event, Build(groups));
   if (SaysNothingNew(event.event, now_ms)) return std::optional<DecodedEvent>();
   return std::optional<DecodedEvent>(std::move(event));
+}
+
+absl::Status LineDecoder::AddBits(Groups& groups) const {
+  for (const BitsRule& rule : profile_.bits) {
+    std::string said;
+    for (const BitsRule::Part& part : rule.parts) {
+      const std::string* byte = groups.Find(part.from);
+      if (byte == nullptr || byte->size() != 1) return absl::InvalidArgumentError(StrCat("line: ", part.from, " is not one byte"));
+      const int bits = (static_cast<unsigned char>((*byte)[0]) & part.mask) >> std::countr_zero(static_cast<unsigned>(part.mask));
+      said += StrCat(said.empty() ? "" : "-", bits);
+    }
+    groups.Set(rule.name, std::move(said));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<DecodedEvent> LineDecoder::Build(const Groups& groups) const {
@@ -164,7 +196,19 @@ absl::Status LineDecoder::AddField(const FieldRule& rule, const Groups& groups, 
   const auto number = [&]() -> absl::StatusOr<double> {
     const std::optional<double> value = NumberOf(text);
     if (!value) return absl::InvalidArgumentError(StrCat("line: ", rule.from, " is not a number"));
-    return *value * rule.factor;
+    double scaled = Scaled(*value, rule.factor);
+    for (const std::string& group : rule.factor_from) {
+      const std::string* said = groups.Find(group);
+      const auto& factors = profile_.factors.at(group);
+      const auto factor = said == nullptr ? factors.end() : factors.find(*said);
+      if (factor == factors.end()) {
+        return absl::InvalidArgumentError(
+            StrCat("line: ", group, said == nullptr ? " is missing" : StrCat(" is ", *said), ", which [factors.", group,
+                   "] of profile ", profile_.name, " does not name"));
+      }
+      scaled = Scaled(scaled, factor->second);
+    }
+    return scaled;
   };
   const auto flag = [&]() -> absl::StatusOr<bool> {
     if (text == "true" || text == "1") return true;
@@ -210,7 +254,7 @@ absl::Status LineDecoder::AddField(const FieldRule& rule, const Groups& groups, 
   switch (rule.type) {
     case ValueType::kNumber: {
       ASSIGN_OR_RETURN(const double value, number());
-      return fields.AddNumber(rule.value_name, value * factor, unit);
+      return fields.AddNumber(rule.value_name, Scaled(value, factor), unit);
     }
     case ValueType::kFlag: {
       ASSIGN_OR_RETURN(const bool value, flag());

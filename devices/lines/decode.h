@@ -32,6 +32,7 @@ class LineDecoder {
  private:
   class Groups;
 
+  absl::Status AddBits(Groups& groups) const;
   absl::StatusOr<devices::DecodedEvent> Build(const Groups& groups) const;
   absl::Status AddField(const FieldRule& rule, const Groups& groups, devices::EventFields& fields) const;
   bool SaysNothingNew(const event::v1::DeviceEvent& event, int64_t now_ms);

@@ -1,5 +1,6 @@
 #include "devices/lines/profile.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <limits>
 #include <utility>
@@ -21,7 +22,8 @@ class Reader {
   Reader(const toml::table& root, std::string file) : root_(root), file_(std::move(file)) {}
 
   absl::StatusOr<Profile> Read() {
-    Known(root_, "", {"name", "serial", "framing", "line", "fields", "units", "checksum", "stable", "emit", "poll", "silence", "receipts"});
+    Known(root_, "", {"name", "serial", "framing", "line", "bits", "fields", "factors", "units", "checksum",
+                      "stable", "emit", "poll", "silence", "receipts"});
     Profile profile;
     profile.name = Text(root_, "name", "");
     if (profile.name.empty()) Fail(root_, "name", "missing; must be the profile's name");
@@ -29,7 +31,9 @@ class Reader {
     ReadSerial(profile.serial);
     ReadFraming(profile.framing);
     ReadLine(profile);
+    ReadBits(profile);
     ReadUnits(profile);
+    ReadFactors(profile);
     ReadFields(profile);
     ReadRules(profile);
     CheckGroups(profile);
@@ -157,12 +161,22 @@ class Reader {
 
   void ReadFraming(transport::FramingOptions& framing) {
     const toml::table& table = Section("framing");
-    Known(table, "framing", {"start", "end", "max_length", "idle_ms", "idle_ends"});
+    Known(table, "framing", {"start", "end", "length", "max_length", "idle_ms", "idle_ends"});
     framing.start = Text(table, "start", framing.start);
     framing.end = Text(table, "end", framing.end);
     framing.max_length = static_cast<size_t>(Integer(table, "max_length", 1024, 1, 65536));
     framing.idle_ms = Integer(table, "idle_ms", framing.idle_ms, 10, 60'000);
     framing.idle_ends = Flag(table, "idle_ends", framing.idle_ends);
+    framing.length = static_cast<size_t>(Integer(table, "length", 0, 1, 65536));
+    if (framing.length > 0) {
+      if (framing.start.empty()) FailAt(table, "start", "missing; a frame of a fixed length needs its first byte");
+      for (const char* other : {"end", "max_length", "idle_ends"}) {
+        if (table.contains(other)) FailAt(table, other, "not allowed beside length");
+      }
+      framing.end.clear();
+      framing.max_length = framing.length;
+      return;
+    }
     if (framing.end.empty() && !framing.idle_ends) FailAt(table, "end", "must name at least one byte, or idle_ends must be true");
   }
 
@@ -184,6 +198,45 @@ class Reader {
       profile.kind = *known;
     } else {
       FailAt(table, "kind", StrCat("must be one of ", devices::EventKindNames()));
+    }
+  }
+
+  void ReadBits(Profile& profile) {
+    const toml::table& table = Section("bits");
+    paths_[&table] = "bits";
+    if (!table.empty() && profile.format != LineFormat::kRegex) Fail(table, "bits", "only allowed with format regex");
+    for (const auto& [key, value] : table) {
+      BitsRule rule{.name = std::string(key.str())};
+      const auto part = [&](const toml::node& node) {
+        const toml::table* one = node.as_table();
+        if (one == nullptr) return Fail(node, Path(table, key.str()), "must be { from = \"group\", mask = … } or a list of such");
+        Known(*one, Path(table, key.str()), {"from", "mask"});
+        rule.parts.push_back({Text(*one, "from", ""), static_cast<int>(Integer(*one, "mask", 0, 1, 255))});
+        if (rule.parts.back().mask == 0 || rule.parts.back().from.empty()) Fail(node, Path(table, key.str()), "needs from and mask");
+      };
+      if (const toml::array* list = value.as_array()) {
+        for (const toml::node& node : *list) part(node);
+      } else {
+        part(value);
+      }
+      if (rule.parts.empty()) Fail(value, Path(table, key.str()), "must name at least one group");
+      profile.bits.push_back(std::move(rule));
+    }
+  }
+
+  void ReadFactors(Profile& profile) {
+    const toml::table& table = Section("factors");
+    paths_[&table] = "factors";
+    for (const auto& [group, said] : table) {
+      const toml::table* values = said.as_table();
+      if (values == nullptr) {
+        Fail(said, Path(table, group.str()), "must be a table of what the group may say, each with a factor");
+        continue;
+      }
+      paths_[values] = Path(table, group.str());
+      for (const auto& [text, factor] : *values) {
+        profile.factors[std::string(group.str())][std::string(text.str())] = Number(*values, text.str(), 1);
+      }
     }
   }
 
@@ -239,7 +292,7 @@ class Reader {
     if (member) {
       Known(*table, path, {"from", "constant", "factor", "optional"});
     } else {
-      Known(*table, path, {"from", "constant", "factor", "optional", "type", "unit", "unit_from"});
+      Known(*table, path, {"from", "constant", "factor", "factor_from", "optional", "type", "unit", "unit_from"});
     }
     rule.from = Text(*table, "from", "");
     if (const toml::node* constant = table->get("constant")) {
@@ -256,15 +309,30 @@ class Reader {
     rule.unit_from = Text(*table, "unit_from", "");
     if (!rule.unit.empty() && !rule.unit_from.empty()) FailAt(*table, "unit_from", "not allowed beside unit");
     if (!rule.unit_from.empty() && profile.units.empty()) FailAt(*table, "unit_from", "needs a table [units]");
+    if (const toml::node* groups = table->get("factor_from")) {
+      const toml::array* list = groups->as_array();
+      if (list == nullptr || !list->is_homogeneous(toml::node_type::string)) FailAt(*table, "factor_from", "must be a list of groups");
+      for (size_t i = 0; list != nullptr && i < list->size(); ++i) {
+        const std::string group = list->at(i).value_or(std::string());
+        if (!profile.factors.contains(group)) FailAt(*table, "factor_from", StrCat("needs a table [factors.", group, "]"));
+        rule.factor_from.push_back(group);
+      }
+    }
     profile.fields.push_back(std::move(rule));
   }
 
   void ReadRules(Profile& profile) {
     const toml::table& checksum = Section("checksum");
-    Known(checksum, "checksum", {"type", "over", "value"});
+    Known(checksum, "checksum", {"type", "over", "value", "plus"});
     if (!checksum.empty()) {
-      Word(checksum, "type", 0, {{"xor-hex", 0}});
-      profile.checksum = ChecksumRule{Text(checksum, "over", ""), Text(checksum, "value", "")};
+      profile.checksum = ChecksumRule{
+          .type = static_cast<ChecksumType>(Word(checksum, "type", 0, {{"xor-hex", 0}, {"sum7", 1}})),
+          .over = Text(checksum, "over", ""),
+          .value = Text(checksum, "value", ""),
+          .plus = static_cast<int>(Integer(checksum, "plus", 0, 0, 255))};
+      if (checksum.contains("plus") && profile.checksum->type != ChecksumType::kSum7) {
+        FailAt(checksum, "plus", "only allowed with type sum7");
+      }
       if (profile.checksum->over.empty() || profile.checksum->value.empty()) {
         Fail(checksum, "checksum", "needs type, over and value");
       }
@@ -299,14 +367,20 @@ class Reader {
     const auto& groups = profile.pattern->NamedCapturingGroups();
     std::string all;
     for (const auto& [name, index] : groups) all += StrCat(all.empty() ? "" : ", ", name);
-    const auto check = [&](const std::string& name, std::string_view where) {
-      if (!name.empty() && groups.find(name) == groups.end()) {
+    const auto check = [&](const std::string& name, std::string_view where, bool bits_too = true) {
+      const bool is_bits = bits_too && std::any_of(profile.bits.begin(), profile.bits.end(),
+                                                   [&](const BitsRule& rule) { return rule.name == name; });
+      if (!name.empty() && !is_bits && groups.find(name) == groups.end()) {
         Fail(*root_.get("line"), where, StrCat("the pattern has no group ", name, "; it has ", all));
       }
     };
     for (const FieldRule& rule : profile.fields) {
       check(rule.from, "fields");
       check(rule.unit_from, "fields");
+      for (const std::string& group : rule.factor_from) check(group, "fields");
+    }
+    for (const BitsRule& rule : profile.bits) {
+      for (const BitsRule::Part& part : rule.parts) check(part.from, "bits", false);
     }
     if (profile.checksum) {
       check(profile.checksum->over, "checksum.over");

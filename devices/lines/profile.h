@@ -38,6 +38,7 @@ struct FieldRule {
   std::string unit;                       // of a measurement
   std::string unit_from;                  // group with the unit as the device writes it; mapped by Profile::units
   double factor = 1;                      // a number is multiplied by it
+  std::vector<std::string> factor_from;   // and by what Profile::factors says to these groups
   bool optional = false;                  // the group may be empty: then no field
 };
 
@@ -46,10 +47,25 @@ struct UnitRule {
   double factor = 1;
 };
 
-// XOR of the bytes that the hexadecimal group `over` spells equals the byte that `value` spells.
+// A group made of bits: of each part's group, which is one byte, those of the mask as a decimal number; joined by '-'.
+struct BitsRule {
+  struct Part {
+    std::string from;
+    int mask = 0;
+  };
+  std::string name;
+  std::vector<Part> parts;
+};
+
+enum class ChecksumType {
+  kXorHex,   // XOR of the bytes that the hexadecimal group `over` spells equals the byte that `value` spells
+  kSum7,     // `plus`, the bytes of `over` and the byte `value` add up to 0 modulo 128
+};
 struct ChecksumRule {
+  ChecksumType type = ChecksumType::kXorHex;
   std::string over;
   std::string value;
+  int plus = 0;   // what is not in the line: the start byte
 };
 
 struct Profile {
@@ -62,6 +78,8 @@ struct Profile {
   devices::EventKind kind = devices::EventKind::kTelemetry;
   std::vector<FieldRule> fields;
   std::map<std::string, UnitRule> units;
+  std::vector<BitsRule> bits;
+  std::map<std::string, std::map<std::string, double>> factors;   // group → what it says → factor
   std::optional<ChecksumRule> checksum;
   std::string stable_from;                // group; empty: every line is stable
   std::string stable_is;

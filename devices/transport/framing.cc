@@ -24,7 +24,12 @@ void Framer::Feed(std::string_view bytes, int64_t now_ms, std::vector<Frame>* fr
         }
         break;
       case State::kInside:
-        if (is_end) {
+        if (options_.length > 0) {
+          partial_ += byte;
+          if (partial_.size() < options_.length) break;
+          frames->push_back({std::exchange(partial_, {}), absl::OkStatus()});
+          state_ = State::kOutside;
+        } else if (is_end) {
           if (!partial_.empty()) frames->push_back({std::exchange(partial_, {}), absl::OkStatus()});
           state_ = State::kOutside;
         } else if (is_start) {

@@ -13,6 +13,7 @@ namespace sluice::transport {
 struct FramingOptions {
   std::string start;           // any of these bytes begins a frame (STX); empty: a frame begins where the last one ended
   std::string end = "\r\n";    // any of these bytes ends it; empty: only silence does (idle_ends)
+  size_t length = 0;           // not 0: exactly so many bytes follow the start, whatever they are, and `end` is not looked at
   size_t max_length = 1024;    // bytes between start and end
   int64_t idle_ms = 1000;      // a frame that stops growing for so long is over
   bool idle_ends = false;      // and complete, not half

@@ -67,6 +67,16 @@ TEST(ProfileTest, WhatCanNeverWorkIsRefused) {
   EXPECT_THAT(ErrorOf(With("from = \"w\", ", "")), HasSubstr("fields.values.weight: needs either from or constant"));
   EXPECT_THAT(ErrorOf(With("[units]\ng = { unit = \"kg\", factor = 0.001 }", "")), HasSubstr("unit_from: needs a table [units]"));
   EXPECT_THAT(ErrorOf(StrCat(kGood, "[framing]\nend = \"\"\n")), HasSubstr("framing.end: must name at least one byte"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[framing]\nlength = 4\n")), HasSubstr("framing.start: missing"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[framing]\nstart = \"x\"\nlength = 4\nend = \"y\"\n")), HasSubstr("framing.end: not allowed beside length"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[bits]\nx = { from = \"w\" }\n")), HasSubstr("bits.x: needs from and mask"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[bits]\nx = { from = \"w\", mask = 256 }\n")), HasSubstr("bits.x.mask: must be an integer from 1 to 255"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[bits]\nx = []\n")), HasSubstr("bits.x: must name at least one group"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[bits]\nx = { from = \"no\", mask = 1 }\n")), HasSubstr("the pattern has no group no"));
+  EXPECT_THAT(ErrorOf(With("unit_from = \"u\"", "factor_from = [\"x\"]")), HasSubstr("factor_from: needs a table [factors.x]"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[factors]\nx = 1\n")), HasSubstr("factors.x: must be a table"));
+  EXPECT_THAT(ErrorOf(StrCat(kGood, "[checksum]\ntype = \"xor-hex\"\nover = \"w\"\nvalue = \"w\"\nplus = 2\n")),
+              HasSubstr("checksum.plus: only allowed with type sum7"));
   EXPECT_THAT(ErrorOf(StrCat(kGood, "[checksum]\ntype = \"crc\"\n")), HasSubstr("checksum.type: must be one of xor-hex"));
   EXPECT_THAT(ErrorOf(StrCat(kGood, "[emit]\nmin_change = -1\n")), HasSubstr("emit.min_change: must be 0 or more"));
   EXPECT_THAT(ErrorOf(StrCat(kGood, "[poll]\nevery_ms = 100\n")), HasSubstr("poll.send: missing"));

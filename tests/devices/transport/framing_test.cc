@@ -38,6 +38,16 @@ TEST(FramerTest, StartAndStopBytesLeaveOutWhatLiesBetween) {
   EXPECT_EQ(Feed(framer, "junk\x02" "0300\x03"), "<junk: frame: bytes outside of any frame>[0300]");
 }
 
+TEST(FramerTest, AFrameOfAFixedLengthMayHoldAnything) {
+  Framer framer({.start = "\x02", .end = "", .length = 4, .idle_ms = 100});
+  EXPECT_EQ(Feed(framer, "\x02" "ab\r\x02\x02" "cd\r\n"), "[ab\r\x02][cd\r\n]");
+  // Opened within a frame whose last byte looks like a start: one bad frame, then in step again.
+  EXPECT_EQ(Feed(framer, "y\r\x02\x02" "ab\rz\x02" "cd\rz"), "<y: frame: bytes outside of any frame>[\x02" "ab\r]"
+                                                              "<z: frame: bytes outside of any frame>[cd\rz]");
+  EXPECT_EQ(Feed(framer, "\x02" "ab", 1000), "");
+  EXPECT_EQ(Feed(framer, "\x02" "abcd", 1100), "<ab: frame: cut short: no end within 100 ms>[abcd]");
+}
+
 TEST(FramerTest, ANewStartEndsAHalfFrame) {
   Framer framer({.start = "\x02", .end = "\x03"});
   EXPECT_EQ(Feed(framer, "\x02" "01\x02" "0200\x03"), "<01: frame: cut short: the next frame began before its end>[0200]");

@@ -15,15 +15,18 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from demo import SOURCE, Stack, StartError  # noqa: E402
 
+DIRECT = "direct-"  # before the names of devices on the listener
+
 
 def arguments():
     parser = argparse.ArgumentParser(prog="scripts/run", description="Runs the whole chain on this machine.")
     parser.add_argument("--smoke", action="store_true", help="bounded: send events, wait until they arrived, judge, end")
     parser.add_argument("--events", type=int, default=5000, help="with --smoke: how many events (default 5000)")
     parser.add_argument("--rate", type=float, default=20, help="events per second of all devices together (default 20)")
-    parser.add_argument("--vending", type=int, default=6)
-    parser.add_argument("--sensors", type=int, default=4)
-    parser.add_argument("--terminals", type=int, default=3)
+    parser.add_argument("--vending", type=int, default=6, help="vending machines behind Mosquitto (default 6)")
+    parser.add_argument("--sensors", type=int, default=4, help="shop sensors behind Mosquitto (default 4)")
+    parser.add_argument("--terminals", type=int, default=3, help="attendance terminals behind Mosquitto (default 3)")
+    parser.add_argument("--direct", type=int, default=3, help="so many of each on the gateway's own listener too (default 3)")
     parser.add_argument("--serial", type=int, default=2, help="devices on serial lines (ptys)")
     parser.add_argument("--dir", type=Path, default=SOURCE / "run", help="where state, logs and run.json go")
     parser.add_argument("--no-view", action="store_true", help="no live view, only wait for Ctrl-C")
@@ -35,41 +38,53 @@ def device_names(options):
             [f"term-{i + 1:04}" for i in range(options.terminals)])
 
 
+def direct_names(options):
+    return [f"{DIRECT}{family}-{i + 1:04}" for family in ("vm", "sensor", "term") for i in range(options.direct)]
+
+
 def start(stack, options, smoke):
     say = lambda text: print(f"run: {text}", file=sys.stderr, flush=True)
     begin = time.monotonic()
-    ledger = stack.folder / "sim/ledger.tsv"
+    ledgers = [stack.folder / "sim/ledger.tsv"]
     stack.start_broker()
     say(f"broker on 127.0.0.1:{stack.broker_port} (TLS {stack.broker_tls_port})")
     stack.start_cloud()
     say("cloud: " + ", ".join(f"{s} {a}" for s, a in stack.cloud_addresses.items()))
     stack.serial_ports = [f"serial-{i + 1:04}" for i in range(options.serial)]
     stack.start_gateway()
-    say(f"gateway {stack.gateway_id} on {stack.socket}")
-    common = dict(vending=options.vending, sensors=options.sensors, terminals=options.terminals, serial=options.serial,
-                  serial_dir=stack.folder / "serial", broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}",
-                  ca=stack.certificates.ca(), users_dir=stack.folder / "users", ledger=ledger, state=stack.folder / "sim")
-    if smoke:
-        stack.start_sim(**common, events=options.events, rate=max(1000, options.rate), wait_receipts=120)
-    else:
-        stack.start_sim(**common, rate=options.rate)
-    path = stack.write_run_json(ledger=ledger)
+    say(f"gateway {stack.gateway_id} on {stack.socket}" +
+        (f", devices welcome on 127.0.0.1:{stack.listener_port} (TLS)" if stack.listener_port else ""))
+    common = dict(ca=stack.certificates.ca(), credentials=stack.folder / "users")
+    # Half of it each way, where there are devices on the listener.
+    share = 2 if options.direct else 1
+    load = (dict(events=options.events // share, rate=max(1000, options.rate) / share, wait_receipts=120) if smoke else
+            dict(rate=options.rate / share))
+    stack.start_sim(vending=options.vending, sensors=options.sensors, terminals=options.terminals, serial=options.serial,
+                    serial_dir=stack.folder / "serial", broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}",
+                    ledger=ledgers[0], state=stack.folder / "sim", **common, **load)
+    if options.direct:
+        ledgers.append(stack.folder / "sim/direct.tsv")
+        stack.start_sim(name="sim-direct", prefix=DIRECT, vending=options.direct, sensors=options.direct,
+                        terminals=options.direct, listener=stack.listener_url(), ledger=ledgers[1],
+                        state=stack.folder / "sim/direct", **common, **load)
+    path = stack.write_run_json(ledger=ledgers[0], listener_ledger=ledgers[-1] if options.direct else None)
     say(f"all up after {time.monotonic() - begin:.1f} s; addresses in {path}")
-    return ledger
+    return ledgers
 
 
 def smoke(options):
     folder = Path(tempfile.mkdtemp(prefix="sluice-smoke-"))
-    with Stack(folder, devices=device_names(options)) as stack:
+    with Stack(folder, devices=device_names(options), listener_devices=direct_names(options)) as stack:
         stack.retention["bus_file_bytes"] = 64 << 10   # small, so that the judge meets many
-        ledger = start(stack, options, smoke=True)
-        sim = stack.processes["sim"]
-        sim.popen.wait(timeout=600)
-        if sim.popen.returncode != 0:
-            print(f"run: sluice-sim ended with {sim.popen.returncode}:\n{sim.tail()}", file=sys.stderr)
-        code, verdict = stack.judge([ledger], wait=60)
+        ledgers = start(stack, options, smoke=True)
+        sims = [p for name, p in stack.processes.items() if name.startswith("sim")]
+        for sim in sims:
+            sim.popen.wait(timeout=600)
+            if sim.popen.returncode != 0:
+                print(f"run: {sim.name} ended with {sim.popen.returncode}:\n{sim.tail()}", file=sys.stderr)
+        code, verdict = stack.judge(ledgers, wait=60)
     shown = {k: verdict[k] for k in ("devices", "accepted", "applied", "duplicates", "missing", "order_breaks")}
-    bad = (code != 0 or sim.popen.returncode != 0 or shown["applied"] != shown["accepted"] or shown["accepted"] == 0 or
+    bad = (code != 0 or any(sim.popen.returncode for sim in sims) or shown["applied"] != shown["accepted"] or shown["accepted"] == 0 or
            any(shown[k] for k in ("duplicates", "missing", "order_breaks")) or verdict["refused"] or verdict["open"])
     if bad:
         print(f"run: the whole verdict: {json.dumps(verdict)}\nrun: everything is kept in {folder}", file=sys.stderr)
@@ -80,7 +95,7 @@ def smoke(options):
 
 
 def interactive(options):
-    with Stack(options.dir, devices=device_names(options)) as stack:
+    with Stack(options.dir, devices=device_names(options), listener_devices=direct_names(options)) as stack:
         start(stack, options, smoke=False)
         view = None
         try:

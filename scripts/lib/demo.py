@@ -137,18 +137,24 @@ class Certificates:
 
 
 class Stack:
-    """The whole chain in one folder. Start what you need, in the order broker, cloud, gateway, sim."""
+    """The whole chain in one folder. Start what you need, in the order broker, cloud, gateway, sim.
 
-    def __init__(self, folder, binaries=None, devices=(), gateway=GATEWAY, shop=SHOP):
+    `devices` have a password at the broker, `listener_devices` one at the gateway's own listener, which there is if there are
+    any; both lie in users/<device>."""
+
+    def __init__(self, folder, binaries=None, devices=(), listener_devices=(), gateway=GATEWAY, shop=SHOP):
         self.folder = Path(folder).resolve()
         self.binaries = Path(binaries or bin_dir())
         self.gateway_id, self.shop_id = gateway, shop
         self.devices = list(devices)
+        self.listener_devices = list(listener_devices)
         for name in ("", "log", "broker", "cloud", "gateway", "sim", "users", "serial"):
             (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.certificates = Certificates(self.folder / "pki")
         self.processes = {}
         self.broker_port = self.broker_tls_port = None
+        self.listener_port = None
+        self.listener_passwords = self.folder / "gateway/listener.passwd"
         # The judge reads every event that was published: files of the bus are set aside, none goes.
         self.retention = {"bus_files": 1000}
         self.cloud_addresses = {}
@@ -252,11 +258,55 @@ keyfile {key}
             self.cloud_ports[service] = int(addresses[service].rsplit(":", 1)[1])
         return process
 
-    def write_gateway_config(self, extra="", mqtt_tls=True, addresses=None):
+    def write_listener_passwords(self):
+        """Each device's password from `sluicectl listener add-device`, into users/<device>; its hash into the listener's file."""
+        for device in self.listener_devices:
+            path = self.folder / "users" / device
+            if path.exists():
+                continue
+            done = subprocess.run([self.binaries / "sluicectl", "listener", "--password-file", self.listener_passwords, "--json",
+                                   "add-device", "--replace", device], capture_output=True, text=True, timeout=20)
+            if done.returncode:
+                raise StartError(f"sluicectl listener add-device {device}: {done.stderr}")
+            path.touch(mode=0o600)
+            path.write_text(json.loads(done.stdout)["password"])
+
+    def listener_url(self, tls=True):
+        return f"mqtts://127.0.0.1:{self.listener_port}" if tls else f"mqtt://127.0.0.1:{self.listener_port}"
+
+    def write_listener_config(self, tls, extra):
+        if not self.listener_devices:
+            return ""
+        self.write_listener_passwords()
+        self.listener_port = self.listener_port or free_port()
+        cert, key = self.certificates.issue("listener", dns=["localhost"])
+        keys = f'certificate_file = "{cert}"\nkey_file = "{key}"\n' if tls else ""
+        # All devices come from one address here, and at once.
+        most = max(512, 2 * len(self.listener_devices))
+        return f"""
+[[listener]]
+name = "devices"
+bind = "127.0.0.1:{self.listener_port}"
+password_file = "{self.listener_passwords}"
+{keys}max_connections = {most}
+max_connections_per_address = {most}
+max_half_open_per_address = 64
+max_connects_per_second = 1000
+{extra}"""
+
+    def write_gateway_config(self, extra="", mqtt_tls=True, addresses=None, listener_tls=True, listener_extra=""):
         cert, key = self.certificates.gateway(self.gateway_id, self.shop_id)
         addresses = {**self.cloud_addresses, **(addresses or {})}
-        mqtt = (f'url = "mqtts://127.0.0.1:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
-                f'url = "mqtt://127.0.0.1:{self.broker_port}"')
+        url = (f'url = "mqtts://127.0.0.1:{self.broker_tls_port}"\nca_file = "{self.certificates.ca()}"' if mqtt_tls else
+               f'url = "mqtt://127.0.0.1:{self.broker_port}"')
+        mqtt = "" if self.broker_port is None else f"""
+[[mqtt]]
+name = "main"
+{url}
+client_id = "{self.gateway_id}"
+username = "sluice-gateway"
+password_file = "{self.password("sluice-gateway")}"
+"""
         serial = "".join(f"""
 [[serial]]
 name = "{device}"
@@ -289,14 +339,7 @@ cap_ms = 2000
 
 [control]
 socket = "{self.socket}"
-
-[[mqtt]]
-name = "main"
-{mqtt}
-client_id = "{self.gateway_id}"
-username = "sluice-gateway"
-password_file = "{self.password("sluice-gateway")}"
-{serial}{extra}""")
+{mqtt}{self.write_listener_config(listener_tls, listener_extra)}{serial}{extra}""")
         return config
 
     def start_gateway(self, config=None, env=None, ready=True):
@@ -306,7 +349,7 @@ password_file = "{self.password("sluice-gateway")}"
         if ready:
             # A broker keeps nothing for a session it has not seen yet: what devices say before is answered and dropped.
             try:
-                process.expect(self._subscribed, 20, "answers on its socket and is connected to the broker")
+                process.expect(self._subscribed, 20, "answers on its socket, is connected to the broker and listens")
             except StartError as error:
                 sources = [f"{s['name']}: {s['state']}: {s['detail']}" for s in (self.status_or_none() or {}).get("sources", [])]
                 raise StartError("\n".join([str(error), *sources])) from None
@@ -343,7 +386,8 @@ password_file = "{self.password("sluice-gateway")}"
 
     def _subscribed(self):
         status = self.status_or_none()
-        return status and all(s["state"] == "connected" for s in status["sources"] if s["name"].startswith("mqtt:"))
+        wanted = {"mqtt": "connected", "listener": "listening"}
+        return status and all(s["state"] == wanted.get(s["name"].partition(":")[0], s["state"]) for s in status["sources"])
 
     def judge(self, ledgers, wait=30):
         """(exit code, verdict) over all ledgers."""
@@ -355,18 +399,20 @@ password_file = "{self.password("sluice-gateway")}"
             raise StartError(f"sluice-judge said nothing: {done.stderr}")
         return done.returncode, json.loads(lines[-1])
 
-    def write_run_json(self, path=None, ledger=None):
+    def write_run_json(self, path=None, ledger=None, listener_ledger=None):
         cert, key = self.certificates.operator()
         path = Path(path or self.folder / "run.json")
         path.write_text(json.dumps({
             "broker": {"host": "127.0.0.1", "port": self.broker_port, "tls_port": self.broker_tls_port,
                        "ca": str(self.certificates.ca()), "users_dir": str(self.folder / "users")},
+            "listener": {"host": "127.0.0.1", "tls_port": self.listener_port, "ca": str(self.certificates.ca()),
+                         "users_dir": str(self.folder / "users")},
             "cloud": {**self.cloud_addresses, "ca": str(self.certificates.ca()), "operator_cert": str(cert),
                       "operator_key": str(key), "data_dir": str(self.folder / "cloud")},
             "gateway": {"state_dir": str(self.folder / "gateway/state"), "socket": str(self.socket),
                         "config": str(getattr(self, "gateway_config", "")), "gateway_id": self.gateway_id,
                         "shop_id": self.shop_id},
-            "sim": {"ledger": str(ledger or "")},
+            "sim": {"ledger": str(ledger or ""), "listener_ledger": str(listener_ledger or "")},
             "pids": {name: p.pid for name, p in self.processes.items() if p.alive()},
         }, indent=2) + "\n")
         return path
@@ -374,7 +420,8 @@ password_file = "{self.password("sluice-gateway")}"
     # -- the end --------------------------------------------------------------------------------------------------------
 
     def stop(self):
-        for name in ("sim", "sluiced"):
+        # The simulators first: they wait for answers, and their devices go offline while the gateway still hears it.
+        for name in [n for n in self.processes if n.startswith("sim")] + ["sluiced"]:
             if name in self.processes:
                 self.processes[name].stop()
         for process in reversed(list(self.processes.values())):

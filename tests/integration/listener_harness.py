@@ -8,7 +8,6 @@ import threading
 import unittest
 
 from harness import StackTest, wait_until
-from demo import free_port  # noqa: E402 (harness sets the path)
 
 SKIPPED = 77   # SKIP_RETURN_CODE of CTest
 
@@ -31,22 +30,12 @@ def numbers(count, boot=1, first=1):
 
 class ListenerTest(StackTest):
     def stack_with_listener(self, tls=True, devices=("vm-0001", "vm-0002"), topics=("tele/{device}/#",), extra=""):
-        stack = self.new_stack()
+        stack = self.new_stack(listener_devices=list(devices))
         stack.start_cloud()
-        stack.listener_port = free_port()
-        folder = stack.folder / "listener"
-        folder.mkdir()
-        stack.passwords = folder / "passwd"
-        cert, key = stack.certificates.issue("listener", dns=["localhost"])
-        keys = (f'certificate_file = "{cert}"\nkey_file = "{key}"\nclient_ca_file = "{stack.certificates.ca()}"\n' if tls else "")
-        config = stack.write_gateway_config()
-        text = config.read_text()
-        text = text[:text.index("[[mqtt]]")] + (
-            f'[[listener]]\nname = "shop"\nbind = "127.0.0.1:{stack.listener_port}"\npassword_file = "{stack.passwords}"\n'
-            f'{keys}topics = {json.dumps(list(topics))}\n{extra}')
-        config.write_text(text)
-        stack.device_passwords = {device: json.loads(self.listener_ctl(stack, "add-device", device).stdout)["password"]
-                                  for device in devices}
+        ca = f'client_ca_file = "{stack.certificates.ca()}"\n' if tls else ""
+        config = stack.write_gateway_config(listener_tls=tls, listener_extra=f"{ca}topics = {json.dumps(list(topics))}\n{extra}")
+        stack.passwords = stack.listener_passwords
+        stack.device_passwords = {device: (stack.folder / "users" / device).read_text() for device in devices}
         check = subprocess.run([stack.binaries / "sluiced", "--config", config, "--check"], capture_output=True, text=True)
         self.assertEqual(check.returncode, 0, check.stderr)
         self.start_listener(stack, config)
@@ -61,7 +50,7 @@ class ListenerTest(StackTest):
                               capture_output=True, text=True, timeout=20)
 
     def source(self, stack):
-        return next(s for s in stack.status()["sources"] if s["name"] == "listener:shop")
+        return next(s for s in stack.status()["sources"] if s["name"] == "listener:devices")
 
     def figure(self, stack, name):
         return self.figures(stack)[name]

@@ -42,7 +42,7 @@ class Listener(ListenerTest):
         self.assertEqual(self.figure(stack, "withheld"), 0)
         self.assertEqual(self.source(stack)["promise"], "PUBACK means that the event is on flash or in the cloud")
         text = stack.ctl("status").stdout
-        for word in ("listener:shop", "PUBACK means that the event is on flash", "refused_wrong_password"):
+        for word in ("listener:devices", "PUBACK means that the event is on flash", "refused_wrong_password"):
             self.assertIn(word, text)
 
     def test_a_removed_device_is_put_out(self):

@@ -1,43 +1,21 @@
 """MQTT.js (npm: mqtt) against the gateway's own MQTT server."""
 
-import json
 import shutil
-import subprocess
-from pathlib import Path
 
-from listener_harness import Lines, ListenerTest, numbers, run, sales
+from listener_harness import ListenerTest, numbers, run, sales
 import npm_packages
 
-PROGRAM = Path(__file__).resolve().parent / "mqttjs/device.js"
 LEVELS = (4, 5)
 packages = None
 
 
-class Device:
+class Device(npm_packages.Program):
     """mqttjs/device.js, told what to do and asked what happened."""
 
     def __init__(self, url, options):
-        self.lines = Lines(["node", PROGRAM], cwd=packages, stdin=subprocess.PIPE)
+        super().__init__("device.js", packages)
         self.options = options
         self.url = url
-        self.heard = 0   # events of which wait() has spoken
-
-    def do(self, what, **more):
-        self.lines.popen.stdin.write(json.dumps({"do": what, **more}) + "\n")
-        self.lines.popen.stdin.flush()
-
-    def wait(self, event, check=lambda _: True, seconds=60):
-        """The next such event, after those that earlier calls found."""
-        def number():
-            for i, line in enumerate(self.lines.lines[self.heard:], self.heard):
-                said = json.loads(line)
-                if said["event"] == event and check(said):
-                    return i
-            return None
-        self.lines.wait_for(lambda _: number() is not None, event, seconds)
-        found = number()
-        self.heard = found + 1
-        return json.loads(self.lines.lines[found])
 
     def connect(self):
         self.do("connect", url=self.url, options=self.options)
@@ -57,10 +35,6 @@ class Device:
         self.do("end")
         self.lines.finish(30)
         self.close()
-
-    def close(self):
-        self.lines.kill()
-        self.lines.popen.stdin.close()
 
 
 class MqttJs(ListenerTest):

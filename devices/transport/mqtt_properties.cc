@@ -165,6 +165,8 @@ const char* MqttPropertyName(MqttProperty property) {
 
 void MqttProperties::clear() {
   present_ = 0;
+  constexpr size_t kUsual = 32;   // one packet with many more must not hold their memory for ever
+  if (user_.capacity() > kUsual) std::vector<MqttUserProperty>().swap(user_);
   user_.clear();
   subscription_identifiers_.clear();
 }

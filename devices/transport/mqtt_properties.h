@@ -45,7 +45,7 @@ struct MqttUserProperty {
 
 // Values stand in the member whose type fits; `has` says which are there. Views into the packet that was decoded, or into
 // what the caller keeps alive while it encodes. Nothing is allocated without user properties or subscription identifiers,
-// and clear() keeps what was.
+// and clear() keeps what a usual packet takes.
 class MqttProperties {
  public:
   bool has(MqttProperty property) const { return (present_ >> static_cast<unsigned>(property)) & 1; }

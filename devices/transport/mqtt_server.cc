@@ -13,6 +13,7 @@ constexpr uint32_t kGenerations = 1u << 24, kSessionSlots = 1u << 24;
 MqttSessionOptions InRange(MqttSessionOptions options) {
   options.receive_maximum = std::max<uint16_t>(options.receive_maximum, 1);
   options.max_packet_bytes = std::clamp<uint32_t>(options.max_packet_bytes, 1024, kMqttMaxPacket);
+  options.max_connect_bytes = std::clamp<uint32_t>(options.max_connect_bytes, 256, options.max_packet_bytes);
   options.max_client_id_bytes = std::max<size_t>(options.max_client_id_bytes, 23);   // 3.1.3-5
   options.publish_burst = std::max(options.publish_burst, 1.0);
   options.max_output_bytes = std::max<size_t>(options.max_output_bytes, 1024);

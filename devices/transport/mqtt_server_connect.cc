@@ -104,6 +104,7 @@ void MqttServerConnection::Authenticated(std::shared_ptr<const MqttIdentity> ide
     return Refuse(MqttReason::kQuotaExceeded, "too many sessions", now_ms);
   }
   session_ = session;
+  EndForbiddenSubscriptions();
   const MqttSessionOptions& options = server_.options();
   uint32_t asked_expiry_s = 0;
   if (level_ == MqttLevel::k5) {

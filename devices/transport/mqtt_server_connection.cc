@@ -21,6 +21,7 @@ MqttServerConnection::MqttServerConnection(MqttServer& server, uint64_t id, int6
 }
 
 MqttServerConnection::~MqttServerConnection() {
+  destroyed_ = true;
   Closed("given up", heard_ms_);
   server_.Gone(*this);
 }
@@ -76,7 +77,9 @@ size_t MqttServerConnection::WorkOn(std::string_view bytes, int64_t now_ms) {
     }
     MqttFrame frame;
     MqttFault fault;
-    switch (FindMqttFrame(rest, level_, server_.options().max_packet_bytes, &frame, &input_need_, &fault)) {
+    const MqttSessionOptions& options = server_.options();
+    const size_t max_bytes = state_ == State::kConnecting ? options.max_connect_bytes : options.max_packet_bytes;
+    switch (FindMqttFrame(rest, level_, max_bytes, &frame, &input_need_, &fault)) {
       case MqttFraming::kMore: SetPause(Pause::kNone, now_ms); return used;
       case MqttFraming::kFault: Fault(fault, now_ms); return used;
       case MqttFraming::kWhole: break;
@@ -158,7 +161,7 @@ void MqttServerConnection::SetPause(Pause pause, int64_t now_ms) {
   if (reading == reading_) return;
   reading_ = reading;
   if (reading) heard_ms_ = now_ms;   // the client could not be heard meanwhile
-  server_.host().Wake(*this);
+  Wake();
 }
 
 void MqttServerConnection::Refill(int64_t now_ms) {
@@ -169,7 +172,7 @@ void MqttServerConnection::Refill(int64_t now_ms) {
 }
 
 void MqttServerConnection::NoteOutput(size_t before) {
-  if (before == 0 && !output_.empty()) server_.host().Wake(*this);
+  if (before == 0 && !output_.empty()) Wake();
 }
 
 void MqttServerConnection::TakeOutput(std::string* out, int64_t now_ms) {
@@ -253,7 +256,7 @@ void MqttServerConnection::End(MqttReason reason, std::string_view why, bool pub
   count.waiting_bytes -= waiting_bytes_;
   waiting_.clear();
   waiting_bytes_ = 0;
-  server_.host().Wake(*this);
+  Wake();
   if (MqttServerSession* session = std::exchange(session_, nullptr)) server_.Detach(*session, publish_will, now_ms);
 }
 

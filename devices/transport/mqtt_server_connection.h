@@ -72,6 +72,9 @@ class MqttServerConnection final : public MqttConnection {
   void Fault(const MqttFault& fault, int64_t now_ms);
   void End(MqttReason reason, std::string_view why, bool publish_will, int64_t now_ms);
   void Arm(int64_t now_ms);
+  void Wake() {
+    if (!destroyed_) server_.host().Wake(*this);
+  }
   void NoteOutput(size_t before);
   // With fewer properties where the client's maximum packet size wants it. False: it does not fit even so.
   template <typename Packet>
@@ -101,6 +104,9 @@ class MqttServerConnection final : public MqttConnection {
   void OnAck(const MqttFrame& frame, int64_t now_ms);
   void Answer(MqttType type, uint16_t packet_id, MqttReason reason);
   void OnSubscribe(const MqttFrame& frame, int64_t now_ms);
+  bool MaySubscribe(std::string_view filter) const;
+  // What an earlier connection's identity allowed and this one's does not.
+  void EndForbiddenSubscriptions();
   MqttReason Subscribe(const MqttSubscription& asked, uint32_t identifier);
   void SendRetained(const MqttSubscription& asked, uint32_t identifier, int64_t now_ms);
   void OnUnsubscribe(const MqttFrame& frame, int64_t now_ms);
@@ -118,6 +124,7 @@ class MqttServerConnection final : public MqttConnection {
   size_t input_at_ = 0;
   size_t input_need_ = 0;                        // input_ is worth looking at again when it is so long
   bool working_ = false;
+  bool destroyed_ = false;                       // the host must not look at it any more
   std::string output_;
   Pause pause_ = Pause::kNone;
   bool reading_ = true;
@@ -146,9 +153,6 @@ class MqttServerConnection final : public MqttConnection {
   MqttPublish publish_, outgoing_;
   MqttAck ack_;
   MqttInbound::Ack due_;
-  MqttSubscribe subscribe_;
-  MqttUnsubscribe unsubscribe_;
-  MqttSuback suback_;
 };
 
 template <typename Packet>

@@ -9,29 +9,38 @@ namespace sluice::transport {
 
 void MqttServerConnection::OnSubscribe(const MqttFrame& frame, int64_t now_ms) {
   MqttFault fault;
-  if (!DecodeMqtt(frame, level_, &subscribe_, &fault)) return Fault(fault, now_ms);
-  const uint32_t identifier = subscribe_.properties.number(MqttProperty::kSubscriptionIdentifier, 0);
-  suback_.type = MqttType::kSuback;
-  suback_.packet_id = subscribe_.packet_id;
-  suback_.reasons.clear();
-  suback_.properties.clear();
-  std::vector<size_t> with_retained;   // of subscribe_.subscriptions
-  for (size_t i = 0; i < subscribe_.subscriptions.size(); ++i) {
-    const MqttSubscription& asked = subscribe_.subscriptions[i];
+  MqttSubscribe subscribe;
+  if (!DecodeMqtt(frame, level_, &subscribe, &fault)) return Fault(fault, now_ms);
+  const uint32_t identifier = subscribe.properties.number(MqttProperty::kSubscriptionIdentifier, 0);
+  MqttSuback suback;
+  suback.type = MqttType::kSuback;
+  suback.packet_id = subscribe.packet_id;
+  std::vector<size_t> with_retained;   // of subscribe.subscriptions
+  for (size_t i = 0; i < subscribe.subscriptions.size(); ++i) {
+    const MqttSubscription& asked = subscribe.subscriptions[i];
     const bool existed = session_->subscriptions.has(asked.filter);
     const MqttReason reason = Subscribe(asked, identifier);
-    suback_.reasons.push_back(reason);
+    suback.reasons.push_back(reason);
     if (IsFailure(reason)) {
       ++server_.count().subscriptions_refused;
     } else if (asked.retain_handling == 0 || (asked.retain_handling == 1 && !existed)) {
       with_retained.push_back(i);
     }
   }
-  if (!Send(suback_)) {
+  if (!Send(suback)) {
     ++server_.count().packet_too_large;
     return Drop(MqttReason::kPacketTooLarge, "SUBACK exceeds the client's maximum packet size", now_ms);
   }
-  for (size_t i : with_retained) SendRetained(subscribe_.subscriptions[i], identifier, now_ms);
+  for (size_t i : with_retained) SendRetained(subscribe.subscriptions[i], identifier, now_ms);
+}
+
+bool MqttServerConnection::MaySubscribe(std::string_view filter) const {
+  const std::vector<std::string>& allowed = identity_->subscribe;
+  return std::any_of(allowed.begin(), allowed.end(), [&](const auto& outer) { return MqttCovers(outer, filter); });
+}
+
+void MqttServerConnection::EndForbiddenSubscriptions() {
+  session_->subscriptions.RemoveIf([this](std::string_view filter) { return !MaySubscribe(filter); });
 }
 
 MqttReason MqttServerConnection::Subscribe(const MqttSubscription& asked, uint32_t identifier) {
@@ -40,10 +49,7 @@ MqttReason MqttServerConnection::Subscribe(const MqttSubscription& asked, uint32
   if (asked.filter.size() > options.max_filter_bytes || CountMqttLevels(asked.filter) > options.max_topic_levels) {
     return MqttReason::kTopicFilterInvalid;
   }
-  const std::vector<std::string>& allowed = identity_->subscribe;
-  if (std::none_of(allowed.begin(), allowed.end(), [&](const auto& filter) { return MqttCovers(filter, asked.filter); })) {
-    return MqttReason::kNotAuthorized;
-  }
+  if (!MaySubscribe(asked.filter)) return MqttReason::kNotAuthorized;
   MqttSubscriptions& subscriptions = session_->subscriptions;
   if (subscriptions.size() >= options.max_subscriptions && !subscriptions.has(asked.filter)) {
     return MqttReason::kQuotaExceeded;
@@ -67,16 +73,16 @@ void MqttServerConnection::SendRetained(const MqttSubscription& asked, uint32_t 
 
 void MqttServerConnection::OnUnsubscribe(const MqttFrame& frame, int64_t now_ms) {
   MqttFault fault;
-  if (!DecodeMqtt(frame, level_, &unsubscribe_, &fault)) return Fault(fault, now_ms);
-  suback_.type = MqttType::kUnsuback;
-  suback_.packet_id = unsubscribe_.packet_id;
-  suback_.reasons.clear();
-  suback_.properties.clear();
-  for (std::string_view filter : unsubscribe_.filters) {
-    suback_.reasons.push_back(session_->subscriptions.Remove(filter) ? MqttReason::kSuccess
-                                                                     : MqttReason::kNoSubscriptionExisted);
+  MqttUnsubscribe unsubscribe;
+  if (!DecodeMqtt(frame, level_, &unsubscribe, &fault)) return Fault(fault, now_ms);
+  MqttSuback unsuback;
+  unsuback.type = MqttType::kUnsuback;
+  unsuback.packet_id = unsubscribe.packet_id;
+  for (std::string_view filter : unsubscribe.filters) {
+    unsuback.reasons.push_back(session_->subscriptions.Remove(filter) ? MqttReason::kSuccess
+                                                                       : MqttReason::kNoSubscriptionExisted);
   }
-  if (Send(suback_)) return;
+  if (Send(unsuback)) return;
   ++server_.count().packet_too_large;
   Drop(MqttReason::kPacketTooLarge, "UNSUBACK exceeds the client's maximum packet size", now_ms);
 }

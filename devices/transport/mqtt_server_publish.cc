@@ -137,7 +137,7 @@ bool MqttServerConnection::Offer(uint16_t slot, const MqttPublish& publish, bool
       break;
   }
   ++count.publishes[publish.qos];
-  server_.Spread(*session_->device, publish, session_, 0, now_ms);
+  server_.Spread(*session_->device, publish, nullptr, session_, 0, now_ms);
   return true;
 }
 
@@ -158,7 +158,7 @@ void MqttServerConnection::OfferAtQos0(const MqttPublish& publish, int64_t now_m
     ++count.publishes_refused;
   } else {
     ++count.publishes[0];
-    server_.Spread(*session_->device, publish, session_, 0, now_ms);
+    server_.Spread(*session_->device, publish, nullptr, session_, 0, now_ms);
   }
 }
 

@@ -18,16 +18,16 @@ MqttDelivered MqttServer::Deliver(std::string_view device, const MqttOutgoing& m
   const std::string name(device);
   const auto found = devices_.find(name);
   if (found == devices_.end() && !message.retain) return {};
-  if (MqttKept::Make(publish, now_ms) == nullptr) return {.dropped = 1};
+  std::shared_ptr<const MqttKept> kept = MqttKept::Make(publish, now_ms);
+  if (kept == nullptr) return {.dropped = 1};
   MqttServerDevice& to = DeviceOf(name);
-  const MqttDelivered delivered = Spread(to, publish, nullptr, message.tag, now_ms);
+  const MqttDelivered delivered = Spread(to, publish, std::move(kept), nullptr, message.tag, now_ms);
   ForgetIfEmpty(to);
   return delivered;
 }
 
-MqttDelivered MqttServer::Spread(MqttServerDevice& device, const MqttPublish& publish, const MqttServerSession* publisher,
-                                 uint64_t tag, int64_t now_ms) {
-  std::shared_ptr<const MqttKept> kept;
+MqttDelivered MqttServer::Spread(MqttServerDevice& device, const MqttPublish& publish, std::shared_ptr<const MqttKept> kept,
+                                 const MqttServerSession* publisher, uint64_t tag, int64_t now_ms) {
   const auto keep = [&] {
     if (kept == nullptr) kept = MqttKept::Make(publish, now_ms);
     return kept;
@@ -161,7 +161,7 @@ bool MqttServer::OfferWill(const WaitingWill& waiting, int64_t now_ms) {
   }
   ++figures_.wills;
   MqttServerDevice& device = DeviceOf(waiting.identity->device);
-  Spread(device, will, nullptr, 0, now_ms);
+  Spread(device, will, nullptr, nullptr, 0, now_ms);
   // A device that is being attached to or detached from has sessions; another is made only for what it retains.
   ForgetIfEmpty(device);
   return true;

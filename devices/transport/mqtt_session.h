@@ -99,6 +99,7 @@ struct MqttSessionOptions {
   int64_t connect_timeout_ms = 10'000;        // from Open to a whole CONNECT
   int64_t authenticate_timeout_ms = 30'000;   // from CONNECT to the host's answer: server unavailable
   uint32_t max_packet_bytes = 256u << 10;     // in; announced (5.0). Larger ones close with 0x95
+  uint32_t max_connect_bytes = 16u << 10;     // CONNECT, its will included: of who is not known yet
   uint16_t receive_maximum = 256;             // QoS 1 and 2 publishes in flight; announced (5.0); at 3.1.1 reading pauses
   size_t max_waiting_bytes = 1u << 20;        // publishes kept for want of room; beyond, reading pauses
   size_t max_output_bytes = 256u << 10;       // not yet taken; beyond, packets are neither answered nor delivered
@@ -253,7 +254,8 @@ class MqttSessions {
 };
 
 // `host` and `random` (assigned client ids) must outlive it. Options out of range are brought into it
-// (receive_maximum 0 → 1, max_packet_bytes and max_output_bytes below 1 KiB → 1 KiB, max_client_id_bytes below 23 → 23).
+// (receive_maximum 0 → 1, max_packet_bytes and max_output_bytes below 1 KiB → 1 KiB, max_client_id_bytes below 23 → 23,
+// max_connect_bytes to 256 B … max_packet_bytes).
 std::unique_ptr<MqttSessions> MakeMqttSessions(MqttSessionOptions options, MqttHost& host, Random& random);
 
 }  // namespace sluice::transport

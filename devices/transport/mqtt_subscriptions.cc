@@ -24,6 +24,10 @@ bool MqttSubscriptions::Remove(std::string_view filter) {
   return std::erase_if(subscriptions_, [&](const auto& it) { return it.filter == filter; }) > 0;
 }
 
+void MqttSubscriptions::RemoveIf(absl::FunctionRef<bool(std::string_view filter)> ends) {
+  std::erase_if(subscriptions_, [&](const auto& it) { return ends(it.filter); });
+}
+
 MqttSubscriptions::Match MqttSubscriptions::Find(std::string_view topic, bool own) const {
   Match match;
   for (const Subscription& it : subscriptions_) {

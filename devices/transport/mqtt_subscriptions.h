@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+
 namespace sluice::transport {
 
 class MqttSubscriptions {
@@ -28,6 +30,7 @@ class MqttSubscriptions {
   size_t size() const { return subscriptions_.size(); }
   void Set(Subscription subscription);           // replaces the one with the same filter
   bool Remove(std::string_view filter);          // byte for byte; false: there was none
+  void RemoveIf(absl::FunctionRef<bool(std::string_view filter)> ends);
   // `own`: the message was published by this session's client.
   Match Find(std::string_view topic, bool own) const;
 

@@ -166,6 +166,16 @@ TEST(MqttPacketTest, AStructIsReadIntoAgainWithoutRemnants) {
   }
 }
 
+TEST(MqttPacketTest, PropertiesKeepNoMoreMemoryThanIsUsual) {
+  MqttProperties properties;
+  for (int i = 0; i < 20; ++i) properties.AddUser("a", "b");
+  properties.clear();
+  EXPECT_GE(properties.user().capacity(), 20u);   // to be used again
+  for (int i = 0; i < 10'000; ++i) properties.AddUser("a", "b");
+  properties.clear();
+  EXPECT_LT(properties.user().capacity(), 100u);
+}
+
 TEST(MqttPacketTest, AFaultTellsWhatIsWrong) {
   MqttFault fault{MqttReason::kMalformedPacket, "MQTT-3.3.2-2", "PUBLISH", "topic name", "contains a wildcard", 2};
   EXPECT_EQ(fault.Text(), "PUBLISH, byte 2, topic name: contains a wildcard [MQTT-3.3.2-2]");

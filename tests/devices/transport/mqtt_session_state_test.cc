@@ -183,6 +183,21 @@ TEST_F(MqttStateTest, DevicesDoNotTakeEachOthersSessions) {
   EXPECT_EQ(server().figures().sessions, 2u);
 }
 
+TEST_F(MqttStateTest, SubscriptionsThatAreNotAllowedAnyMoreEnd) {
+  Persist(v5);
+  v5.Connect();
+  v5.Subscribe(1, {{"homeassistant/status", 1}, {"sluice/v1/d1/ack", 1}});
+  v5.Lose();
+  auto narrower = std::make_shared<MqttIdentity>(*IdentityOf("d1"));
+  narrower->subscribe = {"sluice/v1/d1/#"};
+  v5.SendConnect();
+  v5.link->Authenticated(narrower, now_ms);
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("CONNACK success present")));
+  EXPECT_EQ(v5.link->status().subscriptions, 1u);
+  server().Deliver("d1", {.topic = "homeassistant/status", .payload = "x"}, now_ms);
+  EXPECT_THAT(v5.Take(), IsEmpty());
+}
+
 TEST_F(MqttStateTest, AfterARestartNoSessionIsPresent) {
   Persist(v5);
   v5.Connect();

@@ -1,0 +1,210 @@
+// The limits of a connection and of all together, and how a connection ends that does not keep to the rules.
+#include "tests/devices/transport/mqtt_describe.h"
+#include "tests/devices/transport/mqtt_session_fixture.h"
+
+namespace sluice::transport {
+namespace {
+
+class MqttLimitTest : public MqttSessionFixture {
+ public:
+  TestMqttClient v5{*this, MqttLevel::k5, "c5"}, v311{*this, MqttLevel::k311, "c311"};
+  void SetUp() override {
+    v5.connect.clean = v311.connect.clean = false;
+    v5.connect.properties.SetNumber(MqttProperty::kSessionExpiryInterval, 3600);
+  }
+  void Connect() {
+    ASSERT_THAT(v5.Connect(), StartsWith("CONNACK success"));
+    ASSERT_THAT(v311.Connect(), StartsWith("CONNACK success"));
+  }
+};
+
+TEST_F(MqttLimitTest, APublishRateIsKeptByPausing) {
+  options.publishes_per_second = 10;
+  options.publish_burst = 5;
+  Connect();
+  for (uint16_t id = 1; id <= 8; ++id) v5.PublishSale(std::to_string(id), id);
+  EXPECT_EQ(host.publications.size(), 5u);
+  EXPECT_FALSE(v5.link->reading());
+  for (int i = 0; i < 3; ++i) {
+    const int64_t next_ms = server().next_tick_ms();
+    EXPECT_LE(next_ms, now_ms + 102);
+    Pass(next_ms - now_ms);
+  }
+  EXPECT_EQ(host.publications.size(), 8u);
+  EXPECT_TRUE(v5.link->reading());
+  EXPECT_EQ(server().figures().rate_pauses, 1u);
+  EXPECT_FALSE(v5.closing());
+  Pass(10'000);   // the bucket is full again, and no fuller than that
+  for (uint16_t id = 11; id <= 20; ++id) v5.Publish("sluice/v1/d1/telemetry", "x", 0, id);
+  EXPECT_EQ(host.publications.size(), 13u);
+}
+
+TEST_F(MqttLimitTest, APacketTooLargeIsRefusedBeforeItsBodyComes) {
+  options.max_packet_bytes = 2048;
+  Connect();
+  v5.Publish("sluice/v1/d1/sale", std::string(2048 - 3 - 2 - 17 - 2 - 1, 'x'), 1, 1);
+  EXPECT_EQ(host.publications.size(), 1u);
+  EXPECT_FALSE(v5.closing());
+  v5.SendHex("32 fe0f");   // 2,049 bytes to come
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("DISCONNECT packet too large")));
+  v311.SendHex("32 fe0f");
+  EXPECT_TRUE(v311.closing());
+  EXPECT_EQ(server().figures().packet_too_large, 2u);
+}
+
+TEST_F(MqttLimitTest, ALargeConnectIsRefusedBeforeItsBodyComes) {
+  options.max_connect_bytes = 1000;
+  auto link = server().Open(next_connection++, now_ms);
+  link->Received(FromHex("10e50700044d515454"), now_ms);   // 3 + 997
+  EXPECT_FALSE(link->closing());
+  link = server().Open(next_connection++, now_ms);
+  link->Received(FromHex("10e607"), now_ms);
+  EXPECT_TRUE(link->closing());
+  EXPECT_EQ(server().figures().packet_too_large, 1u);
+}
+
+TEST_F(MqttLimitTest, ConnectMustComeInTime) {
+  options.connect_timeout_ms = 1000;
+  auto link = server().Open(next_connection++, now_ms);
+  link->Received(FromHex("100d00044d51"), now_ms);
+  Pass(999);
+  EXPECT_FALSE(link->closing());
+  Pass(1);
+  EXPECT_TRUE(link->closing());
+  EXPECT_EQ(server().figures().connect_timeouts, 1u);
+}
+
+TEST_F(MqttLimitTest, AuthenticationMayNotTakeForEver) {
+  options.authenticate_timeout_ms = 3000;
+  v5.SendConnect();
+  Pass(2999);
+  EXPECT_FALSE(v5.closing());
+  Pass(1);
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("CONNACK server unavailable")));
+  EXPECT_EQ(server().figures().authentication_timeouts, 1u);
+  v5.Authenticate();   // too late
+  EXPECT_EQ(server().figures().sessions, 0u);
+}
+
+TEST_F(MqttLimitTest, ConnectionsHaveALimit) {
+  options.max_connections = 2;
+  Connect();
+  TestMqttClient third(*this, MqttLevel::k5, "third"), old(*this, MqttLevel::k311, "old");
+  third.SendConnect();
+  EXPECT_THAT(third.Take(), ElementsAre("CONNACK quota exceeded {reason string \"too many connections\"}"));
+  third.link.reset();
+  old.SendConnect();
+  EXPECT_THAT(old.Take(), ElementsAre("CONNACK server unavailable"));
+  old.link.reset();
+  v5.link.reset();
+  EXPECT_THAT(third.Connect(), StartsWith("CONNACK success"));
+}
+
+TEST_F(MqttLimitTest, SessionsHaveALimit) {
+  options.max_sessions = 2;
+  Connect();
+  TestMqttClient third(*this, MqttLevel::k5, "third");
+  third.SendConnect();
+  third.Authenticate();
+  EXPECT_THAT(third.Take(), ElementsAre("CONNACK quota exceeded {reason string \"too many sessions\"}"));
+  EXPECT_TRUE(third.closing());
+  // A device makes room with what it does not use.
+  v5.Lose();
+  EXPECT_THAT(third.Connect(), StartsWith("CONNACK success"));
+  EXPECT_EQ(server().figures().sessions_evicted, 1u);
+  TestMqttClient other(*this, MqttLevel::k5, "c", "d2");
+  v311.Lose();
+  other.SendConnect();
+  other.Authenticate();
+  EXPECT_THAT(other.Take(), ElementsAre(StartsWith("CONNACK quota exceeded")));   // not with another device's
+}
+
+TEST_F(MqttLimitTest, ADevicesSessionsHaveALimit) {
+  options.max_sessions_per_device = 2;
+  Connect();
+  v311.Lose();
+  Pass(1000);
+  v5.Lose();
+  Pass(1000);
+  TestMqttClient third(*this, MqttLevel::k5, "third");
+  EXPECT_THAT(third.Connect(), StartsWith("CONNACK success"));
+  EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success present"));   // the older one is gone
+  TestMqttClient fourth(*this, MqttLevel::k5, "fourth");
+  fourth.SendConnect();
+  fourth.Authenticate();
+  EXPECT_THAT(fourth.Take(), ElementsAre(StartsWith("CONNACK quota exceeded")));
+  TestMqttClient elsewhere(*this, MqttLevel::k5, "c", "d2");
+  EXPECT_THAT(elsewhere.Connect(), StartsWith("CONNACK success"));
+}
+
+TEST_F(MqttLimitTest, AClientThatDoesNotReadIsNotAnswered) {
+  options.max_output_bytes = 1024;
+  Connect();
+  for (int i = 0; i < 2000; ++i) v5.Send(MqttPing{});
+  EXPECT_FALSE(v5.link->reading());
+  EXPECT_EQ(server().figures().output_pauses, 1u);
+  EXPECT_EQ(v5.Take().size(), 2000u);   // taken in several goes
+  EXPECT_TRUE(v5.link->reading());
+}
+
+TEST_F(MqttLimitTest, MalformedPacketsEndTheConnection) {
+  Connect();
+  v5.SendHex("30 06 0004 612f2300 00");
+  EXPECT_THAT(v5.Take(), ElementsAre(AllOf(StartsWith("DISCONNECT malformed packet"), HasSubstr("PUBLISH, byte 2, topic name"))));
+  EXPECT_TRUE(v5.closing());
+  v311.SendHex("30 05 0003 612f23");
+  EXPECT_THAT(v311.Take(), IsEmpty());
+  EXPECT_TRUE(v311.closing());
+  EXPECT_THAT(v311.closed_why(), HasSubstr("MQTT-3.3.2-2"));
+  EXPECT_EQ(server().figures().malformed, 2u);
+  EXPECT_EQ(server().figures().sessions, 2u);   // they stay
+}
+
+TEST_F(MqttLimitTest, ADisconnectFitsTheClientsMaximumPacketSize) {
+  v5.connect.properties.SetNumber(MqttProperty::kMaximumPacketSize, 30);
+  Connect();
+  v5.link->Disconnect(MqttReason::kAdministrativeAction, "a reason that takes more than thirty bytes", now_ms);
+  EXPECT_THAT(v5.Take(), ElementsAre("DISCONNECT administrative action"));
+}
+
+TEST_F(MqttLimitTest, NothingFollowsADisconnect) {
+  Connect();
+  v5.Subscribe(1, {{"sluice/v1/d1/ack", 1}});
+  v5.PublishSale("1", 1);
+  v5.Take();
+  v5.link->Disconnect(MqttReason::kAdministrativeAction, "", now_ms);
+  AllSafe();
+  server().Deliver("d1", {.topic = "sluice/v1/d1/ack", .payload = "x"}, now_ms);
+  v5.Send(MqttPing{});
+  Pass(1'000'000);
+  EXPECT_THAT(v5.Take(), ElementsAre("DISCONNECT administrative action"));
+  EXPECT_FALSE(v5.link->reading());
+}
+
+TEST_F(MqttLimitTest, AConnectionThatIsDestroyedDoesNotWake) {
+  Connect();
+  const uint64_t id = v5.link->id();
+  const int before = host.wakes[id];
+  v5.link.reset();
+  EXPECT_EQ(host.wakes[id], before);   // the host would look at what is no more
+  EXPECT_EQ(server().figures().sessions, 2u);
+}
+
+TEST_F(MqttLimitTest, WakesOnlyWhereThereIsSomethingToSee) {
+  Connect();
+  const int before = host.wakes[v5.link->id()];
+  v5.PublishSale("1", 1);
+  EXPECT_EQ(host.wakes[v5.link->id()], before);
+  Safe(Token());
+  EXPECT_EQ(host.wakes[v5.link->id()], before + 1);
+  v5.Send(MqttPing{});   // not taken yet: known
+  EXPECT_EQ(host.wakes[v5.link->id()], before + 1);
+  v5.Take();
+  server().Deliver("d1", {.topic = "sluice/v1/d1/ack", .payload = "x"}, now_ms);   // not subscribed
+  EXPECT_EQ(host.wakes[v5.link->id()], before + 1);
+  v5.link->Disconnect(MqttReason::kServerBusy, "", now_ms);
+  EXPECT_GT(host.wakes[v5.link->id()], before + 1);
+}
+
+}  // namespace
+}  // namespace sluice::transport

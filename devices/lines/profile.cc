@@ -207,19 +207,20 @@ class Reader {
     if (!table.empty() && profile.format != LineFormat::kRegex) Fail(table, "bits", "only allowed with format regex");
     for (const auto& [key, value] : table) {
       BitsRule rule{.name = std::string(key.str())};
+      const std::string path = Path(table, rule.name);
       const auto part = [&](const toml::node& node) {
         const toml::table* one = node.as_table();
-        if (one == nullptr) return Fail(node, Path(table, key.str()), "must be { from = \"group\", mask = … } or a list of such");
-        Known(*one, Path(table, key.str()), {"from", "mask"});
+        if (one == nullptr) return Fail(node, path, "must be { from = \"group\", mask = … } or a list of such");
+        Known(*one, path, {"from", "mask"});
         rule.parts.push_back({Text(*one, "from", ""), static_cast<int>(Integer(*one, "mask", 0, 1, 255))});
-        if (rule.parts.back().mask == 0 || rule.parts.back().from.empty()) Fail(node, Path(table, key.str()), "needs from and mask");
+        if (rule.parts.back().mask == 0 || rule.parts.back().from.empty()) Fail(node, path, "needs from and mask");
       };
       if (const toml::array* list = value.as_array()) {
         for (const toml::node& node : *list) part(node);
       } else {
         part(value);
       }
-      if (rule.parts.empty()) Fail(value, Path(table, key.str()), "must name at least one group");
+      if (rule.parts.empty()) Fail(value, path, "must name at least one group");
       profile.bits.push_back(std::move(rule));
     }
   }

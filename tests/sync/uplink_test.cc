@@ -213,7 +213,7 @@ class ClockOf1970 final : public Clock {
   int64_t BootMs() const override { return real_.BootMs(); }
 
  private:
-  const SystemClock real_;
+  SystemClock real_;
 };
 
 TEST_F(UplinkTest, NamesTheClockWhereItStandsBeforeTheCertificate) {

@@ -41,7 +41,7 @@ class ShiftedClock final : public Clock {
   void Pass(int64_t ms) { shift_ms_ += ms; }
 
  private:
-  const SystemClock real_;
+  SystemClock real_;
   std::atomic<int64_t> shift_ms_{0};
 };
 

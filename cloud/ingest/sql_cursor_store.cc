@@ -189,15 +189,10 @@ absl::Status SqlCursorStore::ApplyItems(store::Transaction& transaction, const L
       .status();
 }
 
-event::v1::DeviceEvent& SqlCursorStore::NewEvent() {
-  arena_.Reset();
-  return *google::protobuf::Arena::CreateMessage<event::v1::DeviceEvent>(&arena_);
-}
-
 absl::Status SqlCursorStore::ApplyRecord(store::Transaction& transaction, const Origin& origin, const Item& item,
                                          bool shop_confirmed, EventId& id, Attempt& attempt) {
-  event::v1::DeviceEvent& event = NewEvent();
-  const Examined examined = Examine(item.bytes, origin, event);
+  const event::v1::DeviceEvent& event = event_;
+  const Examined examined = Examine(item.bytes, origin, event_);
   id = EventId::FromBytes(event.event_id()).value_or(EventId{});
   if (examined.finding == Finding::kForeign) {
     ++attempt.foreign;
@@ -301,7 +296,7 @@ absl::Status SqlCursorStore::ApplyKept() {
       }
       for (const Kept& kept : page) {
         after = kept.id;
-        if (Examine(kept.item.bytes, kept.origin, NewEvent()).finding == Finding::kKeep) continue;
+        if (Examine(kept.item.bytes, kept.origin, event_).finding == Finding::kKeep) continue;
         EventId id;
         RETURN_IF_ERROR(ApplyRecord(transaction, kept.origin, kept.item, true, id, attempt));
         RETURN_IF_ERROR(transaction.Run(kDeleteKept, kept.id).status());

@@ -1,9 +1,6 @@
 // The CursorStore over the service's database: a batch takes effect in one transaction with its cursor (delivery rule R8).
 #pragma once
 
-#include <google/protobuf/arena.h>
-
-#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -101,8 +98,6 @@ class SqlCursorStore final : public CursorStore {
   absl::StatusOr<bool> IsConfirmed(store::Transaction& transaction, const Origin& origin);
   void Count(const Attempt& attempt);
   bool Probe();
-  // Empty, in memory that the one before gave back.
-  event::v1::DeviceEvent& NewEvent();
 
   const CursorStoreOptions options_;
   store::Store& store_;
@@ -118,9 +113,9 @@ class SqlCursorStore final : public CursorStore {
   std::map<std::pair<std::string, Queue>, std::vector<Epoch>> claimed_;   // epochs of the last Hello
 
   std::mutex applier_mutex_;   // taken before the store's
-  // Guarded by applier_mutex_, as the applier is: where the record at hand is decoded.
-  std::array<char, 8192> arena_block_;
-  google::protobuf::Arena arena_{arena_block_.data(), arena_block_.size()};
+  // Guarded by applier_mutex_, as the applier; keeps its memory. No arena: a TSan build and Debian's protobuf disagree about
+  // the size of a map field, and an arena trips over it.
+  event::v1::DeviceEvent event_;
 };
 
 }  // namespace sluice::ingest

@@ -47,8 +47,9 @@ class CursorStore {
  public:
   virtual ~CursorStore() = default;
 
-  // Takes the lease of (gateway, queue) and reads the cursors, in one transaction. FailedPrecondition: held by other
-  // hardware until it expires (both are flagged). The same hardware takes over at once: the older token is dead.
+  // Takes the lease of (gateway, queue) and reads the cursors, in one transaction. FailedPrecondition: another box holds it
+  // until it expires (lease_policy.h; both are flagged). The same box takes over at once: the older token is dead. The last
+  // of `epochs` is the running one.
   virtual absl::StatusOr<Opening> Open(const std::string& gateway, Queue queue, const std::string& hardware_id,
                                        const std::vector<Epoch>& epochs) = 0;
 

@@ -1,7 +1,9 @@
 // Leases, Hello and generation: the half of SqlCursorStore that opens streams.
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_split.h"
 #include "base/status.h"
 #include "cloud/ingest/audit.h"
+#include "cloud/ingest/lease_policy.h"
 #include "cloud/ingest/sql_cursor_store.h"
 
 namespace sluice::ingest {
@@ -14,14 +16,17 @@ constexpr int64_t kAuditRefusalEveryMs = 60'000;
 constexpr size_t kMaxDeadLetters = 1'000;
 
 constexpr store::Sql kReadLease{
-    "SELECT token, hardware, timeline, expires_ms, refused_ms FROM leases WHERE gateway = ? AND queue = ?", "tt",
-    "tttii"};
+    "SELECT token, hardware, timeline, expires_ms, refused_ms, epoch, ordinal, left_behind FROM leases "
+    "WHERE gateway = ? AND queue = ?",
+    "tt", "tttiitit"};
 constexpr store::Sql kTakeLease{
-    "INSERT INTO leases(gateway, queue, token, hardware, timeline, expires_ms, refused_ms) VALUES(?, ?, ?, ?, ?, ?, ?) "
+    "INSERT INTO leases(gateway, queue, token, hardware, timeline, expires_ms, refused_ms, epoch, ordinal, left_behind) "
+    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
     "ON CONFLICT(gateway, queue) DO UPDATE SET token = excluded.token, hardware = excluded.hardware, "
     "timeline = excluded.timeline, expires_ms = excluded.expires_ms, "
-    "refused_ms = CASE WHEN leases.timeline = excluded.timeline THEN leases.refused_ms ELSE excluded.refused_ms END",
-    "tttttii"};
+    "refused_ms = CASE WHEN leases.timeline = excluded.timeline THEN leases.refused_ms ELSE excluded.refused_ms END, "
+    "epoch = excluded.epoch, ordinal = excluded.ordinal, left_behind = excluded.left_behind",
+    "tttttiitit"};
 constexpr store::Sql kExtendLease{
     "UPDATE leases SET timeline = ?, expires_ms = ? WHERE gateway = ? AND queue = ? AND token = ?", "tittt"};
 constexpr store::Sql kReleaseLease{
@@ -41,6 +46,27 @@ constexpr store::Sql kWriteGeneration{
     "INSERT INTO store_generation(id, generation) VALUES(1, ?) "
     "ON CONFLICT(id) DO UPDATE SET generation = excluded.generation",
     "t"};
+
+LeaseHolder HolderOf(const store::Statement& row) {
+  LeaseHolder holder{.hardware = std::string(row.Text(1)),
+                     .epoch = EpochId::Parse(row.Text(5)).value_or(EpochId{}),
+                     .ordinal = static_cast<uint64_t>(row.Int(6))};
+  for (const absl::string_view text : absl::StrSplit(AsAbsl(row.Text(7)), ' ', absl::SkipEmpty())) {
+    if (const auto epoch = EpochId::Parse(AsStd(text))) holder.left_behind.push_back(*epoch);
+  }
+  return holder;
+}
+
+std::string LeftBehind(const LeaseHolder& holder) {
+  std::string text;
+  for (const EpochId& epoch : holder.left_behind) text += (text.empty() ? "" : " ") + epoch.ToHex();
+  return text;
+}
+
+// As a person can compare it: both boxes are named.
+std::string BoxName(const std::string& hardware, const EpochId& epoch) {
+  return StrCat("hardware ", hardware, " (epoch ", epoch.ToHex(), ")");
+}
 
 }  // namespace
 
@@ -67,30 +93,38 @@ absl::StatusOr<Opening> SqlCursorStore::OpenFor(const std::string& certified_sho
   const absl::Status status = store_.Write([&](store::Transaction& transaction) -> absl::Status {
     const int64_t now = LeaseNowMs();
     ASSIGN_OR_RETURN(store::Statement * held, transaction.Find(kReadLease, gateway, queue_name));
-    const bool changed = held != nullptr && held->Text(1) != hardware;
-    const int64_t left = changed ? lease_time_.LeftMs(held->Text(2), held->Int(3), now) : 0;
-    if (changed && !held->Text(0).empty() && left > 0) {
+    const LeaseHolder before = held == nullptr ? LeaseHolder{} : HolderOf(*held);
+    const bool taken = held != nullptr && !held->Text(0).empty();
+    const int64_t left = taken ? lease_time_.LeftMs(held->Text(2), held->Int(3), now) : 0;
+    const bool noted_here = held != nullptr && held->Text(2) == lease_time_.timeline();
+    const int64_t noted = held == nullptr ? 0 : held->Int(4);
+    const LeaseVerdict verdict = DecideLease(before, left > 0, hardware, epochs);
+    const std::string comer = BoxName(hardware, epochs.empty() ? EpochId{} : epochs.back().id);
+    if (verdict != LeaseVerdict::kTake) {
       refused = absl::FailedPreconditionError(
-          StrCat("other hardware holds the lease for another ", (left + 999) / 1000, " s"));
-      const int64_t noted = held->Int(4);
-      if (held->Text(2) != lease_time_.timeline() || now - noted >= kAuditRefusalEveryMs || noted > now) {
-        alarm = StrCat("gateway ", gateway, ": two boxes use its certificate (", queue_name, ")");
-        RETURN_IF_ERROR(
-            Audit(transaction, clock_.WallMs(), gateway, "lease_refused", StrCat(queue_name, " to ", hardware)));
+          StrCat(verdict == LeaseVerdict::kOtherHardware ? "other hardware" : "another box with the same hardware id",
+                 " holds the lease for another ", (left + 999) / 1000, " s"));
+      if (!noted_here || now - noted >= kAuditRefusalEveryMs || noted > now) {
+        alarm = StrCat("gateway ", gateway, ": two boxes use its certificate (", queue_name, "): ",
+                       BoxName(before.hardware, before.epoch), " holds the lease, ", comer, " waits");
+        RETURN_IF_ERROR(Audit(transaction, clock_.WallMs(), gateway, "lease_refused",
+                              StrCat(queue_name, " to ", comer, ", held by ", BoxName(before.hardware, before.epoch))));
         RETURN_IF_ERROR(
             transaction.Run(kNoteRefusal, lease_time_.timeline(), now + left, now, gateway, queue_name).status());
       }
       return absl::OkStatus();   // the audit row is to stay
     }
-    if (changed) {
+    if (held != nullptr && before.hardware != hardware) {
       ++figures_.hardware_changes;
       RETURN_IF_ERROR(Audit(transaction, clock_.WallMs(), gateway, "hardware_changed",
-                            StrCat(queue_name, " from ", held->Text(1), " to ", hardware)));
+                            StrCat(queue_name, " from ", before.hardware, " to ", hardware)));
     }
+    const LeaseHolder holder = TakenLease(before, hardware, epochs);
     opening.lease = Lease{.gateway = gateway, .queue = queue, .token = NewId(random_)};
     RETURN_IF_ERROR(transaction
                         .Run(kTakeLease, gateway, queue_name, opening.lease.token.ToHex(), hardware,
-                             lease_time_.timeline(), lease_time_.EndOf(now), now - kAuditRefusalEveryMs)
+                             lease_time_.timeline(), lease_time_.EndOf(now), now - kAuditRefusalEveryMs,
+                             holder.epoch.ToHex(), holder.ordinal, LeftBehind(holder))
                         .status());
     if (!certified_shop.empty()) {
       RETURN_IF_ERROR(transaction.Run(kConfirmShop, gateway, certified_shop, clock_.WallMs()).status());

@@ -154,7 +154,8 @@ absl::Status Receiver::OnHello(const wire::Hello& hello, Reply& reply) {
       RETURN_IF_ERROR(CheckNumbers(std::max<uint64_t>(held.first(), 1), held.last(), "hello.epochs"));
     }
     epochs.push_back(Epoch{.id = id, .ordinal = held.ordinal(), .gateway = peer_.gateway, .shop = held.shop()});
-    stretches_.push_back(Stretch{.epoch = id, .first = held.first(), .last = held.last()});
+    stretches_.push_back(
+        Stretch{.epoch = id, .first = held.first() == 0 ? held.last() + 1 : held.first(), .last = held.last()});
   }
 
   absl::StatusOr<Opening> opening = store_.Open(peer_.gateway, *queue, hello.hardware_id(), epochs);

@@ -73,7 +73,7 @@ class Receiver {
   // One epoch of Hello with the cursor as this stream knows it.
   struct Stretch {
     EpochId epoch;
-    uint64_t first = 0;
+    uint64_t first = 0;   // held; last + 1: nothing
     uint64_t last = 0;
     uint64_t cursor = 0;
   };

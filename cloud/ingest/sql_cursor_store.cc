@@ -173,8 +173,14 @@ absl::Status SqlCursorStore::ApplyItems(store::Transaction& transaction, const L
       ++attempt.gaps;
     } else {
       origin.number = item.first;
-      const absl::Status status = verdict != nullptr ? Bury(transaction, origin, item, *verdict, attempt)
-                                                     : ApplyRecord(transaction, origin, item, confirmed, id, attempt);
+      absl::Status status;
+      if (verdict == nullptr) {
+        status = ApplyRecord(transaction, origin, item, confirmed, id, attempt);
+      } else {
+        // A dead letter at the cursor is no gap: the gateway looks for its event there.
+        if (event_.ParseFromString(item.bytes)) id = EventId::FromBytes(event_.event_id()).value_or(EventId{});
+        status = Bury(transaction, origin, item, *verdict, attempt);
+      }
       if (!status.ok()) {
         attempt.failed = i;
         return status;

@@ -250,6 +250,13 @@ TEST_F(CursorStoreTest, APoisonRecordIsBuriedAloneAfterFiveTries) {
   EXPECT_EQ(Level(), "-2");
 }
 
+// The gateway compares what stands at the cursor with its own: a dead letter must not look like a gap.
+TEST_F(CursorStoreTest, ADeadLetterAtTheCursorIsNamed) {
+  applier_.poison = 2;
+  ASSERT_OK(Apply({Record(1, Sale(1, 1)), Record(2, Sale(2, 2))}).status());
+  EXPECT_EQ(ingest_.Value("SELECT event_id FROM cursors"), IdOf(2).ToHex());
+}
+
 TEST_F(CursorStoreTest, ARecordThatRecoversIsApplied) {
   applier_.poison = 2;
   applier_.fail_times = 3;

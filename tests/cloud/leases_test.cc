@@ -57,6 +57,32 @@ TEST_F(LeasesTest, OtherHardwareWaitsForTheExpiryAndIsFlagged) {
   EXPECT_REFUSED(Renew());
 }
 
+// Two boxes with one hardware id: a copied card where nothing tells the boxes apart.
+TEST_F(LeasesTest, ABoxWhoseEpochAnotherLeftBehindWaitsAndBothAreFlagged) {
+  const auto open = [&](std::initializer_list<uint64_t> epochs) {
+    std::vector<Epoch> held;
+    for (const uint64_t id : epochs) held.push_back(Epoch{.id = IdOf(id), .gateway = "gw", .shop = "shop-1"});
+    return ingest_.cursors->OpenFor("shop-1", "gw", kQueue, "box-1", held);
+  };
+  const auto copy = open({1, 2});
+  ASSERT_OK(copy.status());
+  EXPECT_EQ(ingest_.Value("SELECT count(*) FROM audit"), "0") << "it may be a restart";
+  const auto refused = open({1});
+  EXPECT_REFUSED(refused.status());
+  EXPECT_THAT(std::string(refused.status().message()), HasSubstr("another box"));
+  EXPECT_EQ(Audited("lease_refused"), "1");
+  const std::string detail = ingest_.Value("SELECT detail FROM audit");
+  EXPECT_THAT(detail, HasSubstr(IdOf(1).ToHex()));
+  EXPECT_THAT(detail, HasSubstr(IdOf(2).ToHex()));
+  EXPECT_OK(ingest_.cursors->Renew(copy->lease));
+  ingest_.Reopen();
+  EXPECT_FALSE(open({1}).ok()) << "also after a restart of the service";
+  ingest_.clock.AdvanceMs(kTermMs + 1'000);
+  ASSERT_OK(open({1}).status());
+  EXPECT_FALSE(open({2}).ok());
+  ingest_.cursors->Release(lease_);
+}
+
 TEST_F(LeasesTest, ARefusalIsNotedOnceAMinute) {
   for (int second = 0; second < 59; ++second) {
     EXPECT_REFUSED(OpenFrom("box-2"));

@@ -18,11 +18,15 @@ absl::StatusOr<ingest::Opening> ModelStore::Open(const std::string& gateway, Que
   const std::lock_guard lock(mutex_);
   if (TakeFailure()) return absl::UnavailableError("model store fails");
   LeaseRow& row = content_.leases[{gateway, queue}];
-  if (!row.token.IsZero() && row.hardware != hardware_id) {
-    return absl::FailedPreconditionError("held by other hardware");
+  const bool lasting = !row.token.IsZero() && (clock_ == nullptr || row.expires_us > clock_->MonotonicUs());
+  switch (ingest::DecideLease(row.holder, lasting, hardware_id, epochs)) {
+    case ingest::LeaseVerdict::kOtherHardware: return absl::FailedPreconditionError("held by other hardware");
+    case ingest::LeaseVerdict::kSecondBox: return absl::FailedPreconditionError("held by another box");
+    case ingest::LeaseVerdict::kTake: break;
   }
-  row.hardware = hardware_id;
+  row.holder = ingest::TakenLease(std::move(row.holder), hardware_id, epochs);
   random_.Fill(row.token.bytes);
+  row.expires_us = ExpiryUs();
   ingest::Opening opening;
   opening.lease = {.gateway = gateway, .queue = queue, .token = row.token};
   opening.generation = content_.generation;
@@ -41,7 +45,7 @@ absl::StatusOr<ingest::Applied> ModelStore::Apply(const ingest::Lease& lease, co
   const std::lock_guard lock(mutex_);
   ++applies_;
   if (TakeFailure()) return absl::UnavailableError("model store fails");
-  if (!Holds(lease)) return absl::FailedPreconditionError("not your lease");
+  if (!Renewed(lease)) return absl::FailedPreconditionError("not your lease");
   const Key key{lease.gateway, lease.queue, epoch};
   Row& row = content_.cursors[key];
   const ingest::Plan plan = ingest::PlanBatch(row.number, items);
@@ -58,7 +62,7 @@ absl::StatusOr<ingest::Applied> ModelStore::Apply(const ingest::Lease& lease, co
       if (poison_ && poison_(item.bytes)) {
         applied.dead_letters.push_back({.epoch = epoch, .number = item.first, .reason = "unprocessable"});
         content_.dead_letters[key].push_back(applied.dead_letters.back());
-      } else {
+      } else if (content_.effect_ids.emplace(row.shop, row.id).second) {
         content_.effects.push_back({.gateway = lease.gateway,
                                     .queue = lease.queue,
                                     .shop = row.shop,
@@ -75,12 +79,12 @@ absl::StatusOr<ingest::Applied> ModelStore::Apply(const ingest::Lease& lease, co
 
 absl::Status ModelStore::Renew(const ingest::Lease& lease) {
   const std::lock_guard lock(mutex_);
-  return Holds(lease) ? absl::OkStatus() : absl::FailedPreconditionError("not your lease");
+  return Renewed(lease) ? absl::OkStatus() : absl::FailedPreconditionError("not your lease");
 }
 
 void ModelStore::Release(const ingest::Lease& lease) {
   const std::lock_guard lock(mutex_);
-  if (Holds(lease)) content_.leases.erase({lease.gateway, lease.queue});
+  if (Holds(lease)) content_.leases[{lease.gateway, lease.queue}].token = Id128{};
 }
 
 void ModelStore::SetPoison(std::function<bool(const std::string&)> poison) {
@@ -93,9 +97,15 @@ void ModelStore::FailNext(int calls) {
   failures_ = calls;
 }
 
+void ModelStore::UseClock(const Clock& clock, int64_t lease_ms) {
+  const std::lock_guard lock(mutex_);
+  clock_ = &clock;
+  lease_us_ = lease_ms * 1000;
+}
+
 void ModelStore::ExpireLeases() {
   const std::lock_guard lock(mutex_);
-  content_.leases.clear();
+  for (auto& [key, row] : content_.leases) row.token = Id128{};
 }
 
 void ModelStore::TakeSnapshot() {
@@ -106,7 +116,7 @@ void ModelStore::TakeSnapshot() {
 void ModelStore::RestoreSnapshot() {
   const std::lock_guard lock(mutex_);
   content_ = snapshot_;
-  content_.leases.clear();
+  for (auto& [key, row] : content_.leases) row.token = Id128{};
   random_.Fill(content_.generation.bytes);
 }
 
@@ -122,7 +132,8 @@ std::vector<DeclaredLoss> ModelStore::losses() const {
 
 bool ModelStore::leased(const std::string& gateway, Queue queue) const {
   const std::lock_guard lock(mutex_);
-  return content_.leases.contains({gateway, queue});
+  const auto it = content_.leases.find({gateway, queue});
+  return it != content_.leases.end() && !it->second.token.IsZero();
 }
 
 uint64_t ModelStore::applies() const {
@@ -138,6 +149,14 @@ void ModelStore::SetCursor(const std::string& gateway, Queue queue, const EpochI
 bool ModelStore::TakeFailure() {
   if (failures_ == 0) return false;
   --failures_;
+  return true;
+}
+
+int64_t ModelStore::ExpiryUs() const { return clock_ == nullptr ? 0 : clock_->MonotonicUs() + lease_us_; }
+
+bool ModelStore::Renewed(const ingest::Lease& lease) {
+  if (!Holds(lease)) return false;
+  content_.leases[{lease.gateway, lease.queue}].expires_us = ExpiryUs();
   return true;
 }
 

@@ -4,12 +4,15 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <tuple>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "cloud/ingest/cursor_store.h"
+#include "cloud/ingest/lease_policy.h"
 
 namespace sluice::sync {
 
@@ -45,6 +48,8 @@ class ModelStore final : public ingest::CursorStore {
   void SetPoison(std::function<bool(const std::string&)> poison);
   // The next calls of Apply and Open fail with Unavailable.
   void FailNext(int calls);
+  // Leases run out after this; without it they last.
+  void UseClock(const Clock& clock, int64_t lease_ms);
   // The lease times out: other hardware may take it.
   void ExpireLeases();
 
@@ -66,13 +71,15 @@ class ModelStore final : public ingest::CursorStore {
     std::string shop;
   };
   struct LeaseRow {
-    Id128 token;
-    std::string hardware;
+    Id128 token;   // zero: released
+    int64_t expires_us = 0;
+    ingest::LeaseHolder holder;
   };
   struct Content {
     std::map<Key, Row> cursors;
     std::map<std::pair<std::string, Queue>, LeaseRow> leases;
     std::vector<Effect> effects;
+    std::set<std::pair<std::string, EventId>> effect_ids;   // with the shop: one effect for each (R2)
     std::vector<DeclaredLoss> losses;
     std::map<Key, std::vector<ingest::DeadLetter>> dead_letters;
     Id128 generation;
@@ -80,12 +87,16 @@ class ModelStore final : public ingest::CursorStore {
 
   bool TakeFailure();
   bool Holds(const ingest::Lease& lease) const;
+  bool Renewed(const ingest::Lease& lease);
+  int64_t ExpiryUs() const;
 
   mutable std::mutex mutex_;
   Random& random_;
   Content content_;
   Content snapshot_;
   std::function<bool(const std::string&)> poison_;
+  const Clock* clock_ = nullptr;
+  int64_t lease_us_ = 0;
   int failures_ = 0;
   uint64_t applies_ = 0;
 };

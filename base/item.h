@@ -37,8 +37,8 @@ struct Id128 {
 using EpochId = Id128;
 using EventId = Id128;
 
-// One start of the daemon, or one change of shop. `ordinal` gives the start order on one store; it may repeat after a
-// restore, `id` never does.
+// One start of the daemon, or what follows a change of shop or the discovery of a clone while it runs. `ordinal` gives the
+// start order on one store; it may repeat after a restore, `id` never does.
 struct Epoch {
   EpochId id;
   uint64_t ordinal = 0;

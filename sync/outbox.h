@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -41,6 +42,19 @@ class Outbox {
   // named when a restored cloud lacks it (R9, R12).
   virtual std::vector<Held> HeldEpochs(Queue queue) = 0;
 
+  // The epoch under which the queue's next item will be numbered. Cheap.
+  virtual Epoch RunningEpoch(Queue queue) = 0;
+
+  // Ends the running epoch on every queue and begins another under `shop` (case 25). What was accepted before keeps its
+  // keys and its shop. On error the old one goes on: ResourceExhausted until there is room on the disk.
+  virtual absl::Status BeginEpoch(const std::string& shop) = 0;
+
+  // Another box has written under the epoch's keys (R9); up to `trusted` the cloud has ours. What is held of the queue above
+  // it is keyed anew, in its order and under its event ids, as an epoch that comes directly behind this one. Where the epoch
+  // is the running one, that goes for all queues from what each was acknowledged, and another one begins. Durable when it
+  // returns OK; on error nothing has changed. A stream that is open has to begin again, for Hello says something else now.
+  virtual absl::Status KeyAnew(Queue queue, const EpochId& epoch, uint64_t trusted) = 0;
+
   // Sets what is pending to everything above the floors (R7): numbers above are pending even if they were acknowledged
   // before (a restored cloud), what is not held any more becomes a gap beyond_replay_window.
   virtual absl::Status Recover(Queue queue, const std::vector<Floor>& floors) = 0;
@@ -57,7 +71,7 @@ class Outbox {
   // For trace: [first, last] went out now.
   virtual void Sent(Queue queue, const EpochId& epoch, uint64_t first, uint64_t last) = 0;
 
-  // The id of a held record; nothing if it is not held or a gap.
+  // The id of a held record; nothing if it is not held, or a gap.
   virtual std::optional<EventId> IdAt(Queue queue, const EpochId& epoch, uint64_t number) = 0;
 
   // `wake` is called, from any thread and at most once until the next Read returned empty, when an item was added to

@@ -17,17 +17,6 @@ constexpr int64_t kRewoundRetryMs = 1'000;
 
 }  // namespace
 
-std::string_view AlarmName(Alarm alarm) {
-  switch (alarm) {
-    case Alarm::kAckBeyondSent: return "ack_beyond_sent";
-    case Alarm::kCloned: return "cloned";
-    case Alarm::kForeignEpoch: return "foreign_epoch";
-    case Alarm::kShopChanged: return "shop_changed";
-    case Alarm::kOutboxHole: return "outbox_hole";
-  }
-  return "unknown";
-}
-
 Sender::Sender(SenderOptions options, Queue queue, Outbox& outbox, LinkShare& share, Observer* observer)
     : options_(options),
       queue_(queue),
@@ -40,7 +29,7 @@ absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
   identity_ = std::move(identity);
   state_ = State::kHello;
   state_since_us_ = now_us;
-  proved_ = slow_ = false;
+  proved_ = slow_ = welcomed_ = alarmed_ = outrun_ = false;
   hint_ms_.reset();
   goodbye_.clear();
   refusals_in_a_row_ = 0;
@@ -127,22 +116,26 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   }
   if (cursors.size() != stretches_.size()) return absl::InternalError("Welcome lacks a cursor for an epoch of Hello");
 
+  // A cloud that was restored may have lost what it acknowledged.
+  const bool restored = !generation_.empty() && generation_ != welcome.generation();
   std::vector<Floor> floors;
+  absl::Status alarm;
   for (const auto& [index, cursor] : cursors) {
-    Stretch& stretch = stretches_[index];
-    if (Running(index) && cursor->cursor() > stretch.last) {
-      return RaiseAlarm(Alarm::kAckBeyondSent, StrCat("the cloud is at ", cursor->cursor(), ", the last number here is ",
-                                                      stretch.last));
+    const Stretch& stretch = stretches_[index];
+    const uint64_t number = cursor->cursor();
+    floors.push_back(Floor{.epoch = stretch.epoch.id, .cursor = number});
+    const OurSide ours{.epoch = stretch.epoch.id,
+                       .running = Running(index),
+                       .last = stretch.last,
+                       .acked_to = stretch.cursor,
+                       .id = number == 0 ? std::nullopt : outbox_.IdAt(queue_, stretch.epoch.id, number)};
+    if (const auto contradiction = FindContradiction(ours, number, cursor->event_id())) {
+      alarm.Update(KeyAnew(stretch, restored || number <= stretch.cursor ? 0 : stretch.cursor, *contradiction));
     }
-    const auto id = EventId::FromBytes(cursor->event_id());
-    if (cursor->cursor() > 0 && id) {
-      const auto ours = outbox_.IdAt(queue_, stretch.epoch.id, cursor->cursor());
-      if (ours && *ours != *id) {
-        return RaiseAlarm(Alarm::kCloned, StrCat("event ", id->ToUuid(), " stands at ", cursor->cursor(), " of epoch ",
-                                                 stretch.epoch.id.ToHex(), ", here it is ", ours->ToUuid()));
-      }
-    }
-    floors.push_back(Floor{.epoch = stretch.epoch.id, .cursor = cursor->cursor()});
+  }
+  if (!alarm.ok()) {
+    contradicted_ = true;
+    return alarm;
   }
   if (const absl::Status recovered = outbox_.Recover(queue_, floors); !recovered.ok()) {
     return WithContext(recovered, "recover the outbox");
@@ -160,18 +153,34 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   current_ = 0;
   may_have_items_ = true;
   SkipCompleteEpochs();
-  if (!generation_.empty() && generation_ != welcome.generation()) ++figures_.restores;
+  if (restored) ++figures_.restores;
   generation_ = welcome.generation();
   at_once_allowed_ = welcome.reconnect_at_once();
   pacing_.Restart(now_us);
   pacing_.SetCredit(welcome.credit().items(), welcome.credit().bytes());
   NoteDeadLetters(untold);
   ++figures_.welcomes;
+  welcomed_ = true;
+  lease_held_ = false;
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;
   outbox_.LinkUp(queue_, true);
   UpdateShare();
   return absl::OkStatus();
+}
+
+absl::Status Sender::KeyAnew(const Stretch& stretch, uint64_t trusted, const Contradiction& why) {
+  const absl::Status alarm = RaiseAlarm(why.alarm, why.text);
+  if (const absl::Status keyed = outbox_.KeyAnew(queue_, stretch.epoch.id, trusted); !keyed.ok()) {
+    return WithContext(keyed, StrCat(MessageOf(alarm), "; key anew what is pending"));
+  }
+  ++figures_.keyed_anew;
+  // The next Hello lists the fresh keys. A cloud that contradicts them as well is not to be pressed.
+  if (!contradicted_) {
+    slow_ = false;
+    hint_ms_ = kRewoundRetryMs;
+  }
+  return alarm;
 }
 
 absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
@@ -191,6 +200,7 @@ absl::Status Sender::OnAck(const v1::Ack& ack, int64_t now_us) {
     stretch.cursor = ack.cursor();
     stretch.next = std::max(stretch.next, ack.cursor() + 1);
     refusals_in_a_row_ = 0;
+    contradicted_ = false;
     proved_ = true;
     last_progress_us_ = now_us;
     figures_.acked_items += pacing_.Acknowledged(*index, ack.cursor(), now_us);
@@ -234,6 +244,11 @@ void Sender::OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us) {
 
 StreamEnd Sender::Disconnected(absl::Status status, std::optional<int64_t> hint_ms, int64_t now_us) {
   const bool lasted = state_ == State::kStreaming && now_us - state_since_us_ >= options_.proved_after_us;
+  if (!welcomed_ && !alarmed_ && absl::IsFailedPrecondition(status) && !std::exchange(lease_held_, true)) {
+    RaiseAlarm(Alarm::kLeaseHeld, StrCat("another box uses the certificate of ", identity_.gateway, ": ", MessageOf(status)))
+        .IgnoreError();
+    slow_ = false;  // the cloud says when the lease may be free
+  }
   StreamEnd end;
   end.status = goodbye_.empty() ? std::move(status) : WithContext(status, StrCat("goodbye (", goodbye_, ")"));
   end.hint_ms = hint_ms_ ? hint_ms_ : hint_ms;
@@ -292,6 +307,11 @@ absl::StatusOr<bool> Sender::Next(int64_t now_us, v1::ClientFrame& frame) {
     last_frame_us_ = now_us;
     return true;
   }
+  if (outrun_ && pacing_.idle()) {
+    // Hello has to name it before anything of it may be sent.
+    hint_ms_ = 0;
+    return absl::UnavailableError("another epoch has begun");
+  }
   if (now_us - last_frame_us_ >= options_.renew_us) {
     frame.Clear();
     frame.mutable_renew();
@@ -317,6 +337,7 @@ absl::StatusOr<bool> Sender::FillBatch(int64_t now_us, v1::ClientFrame& frame) {
                                                    stretch.epoch.id.ToHex(), " are neither held nor declared lost"));
     }
     may_have_items_ = false;
+    outrun_ = outbox_.RunningEpoch(queue_).id != stretch.epoch.id;
     return false;
   }
 
@@ -395,7 +416,7 @@ void Sender::NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLe
 
 absl::Status Sender::RaiseAlarm(Alarm alarm, std::string text) {
   ++figures_.alarms;
-  slow_ = true;
+  slow_ = alarmed_ = true;
   if (observer_ != nullptr) observer_->OnAlarm(queue_, alarm, text);
   return absl::FailedPreconditionError(StrCat("alarm ", AlarmName(alarm), ": ", text));
 }

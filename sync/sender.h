@@ -13,6 +13,8 @@
 #include "absl/status/statusor.h"
 #include "base/item.h"
 #include "sluice/sync/v1/sync.pb.h"
+#include "sync/alarm.h"
+#include "sync/contradiction.h"
 #include "sync/link_share.h"
 #include "sync/outbox.h"
 #include "sync/pacing.h"
@@ -37,28 +39,10 @@ struct StreamIdentity {
   std::string software;
 };
 
-enum class Alarm {
-  kAckBeyondSent,    // the cloud has, of the running epoch, what was never sent (case 36). Nothing was deleted
-  kCloned,           // another event stands at the cloud's cursor: a second box sends under this name (R9). The daemon has
-                     // to begin a new epoch; until then the queue is tried on the slow path
-  kForeignEpoch,     // the store holds epochs of another gateway; they are not sent (R14)
-  kShopChanged,      // the certificate names another shop than the running epoch: a new epoch is due (case 25)
-  kOutboxHole,       // items that are neither held nor declared lost
-};
-std::string_view AlarmName(Alarm alarm);
-
-// Called on the thread that drives the sender. Must not call it back.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void OnAlarm(Queue queue, Alarm alarm, const std::string& text) = 0;
-  virtual void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) = 0;
-};
-
 struct SenderFigures {
   uint64_t in_flight_items = 0, in_flight_bytes = 0;
   uint64_t sent_batches = 0, sent_items = 0, sent_bytes = 0, acked_items = 0, acks = 0;
-  uint64_t welcomes = 0, refusals = 0, renewals = 0, dead_letters = 0, alarms = 0, restores = 0;
+  uint64_t welcomes = 0, refusals = 0, renewals = 0, dead_letters = 0, alarms = 0, restores = 0, keyed_anew = 0;
   int64_t ack_time_us = 0;       // smoothed, from sending a batch to its acknowledgement
   double rate_bytes_s = 0;       // measured while batches were in flight
 };
@@ -112,6 +96,7 @@ class Sender {
   void FillHello(v1::Hello& hello);
   absl::StatusOr<bool> FillBatch(int64_t now_us, v1::ClientFrame& frame);
   absl::Status OnWelcome(const v1::Welcome& welcome, int64_t now_us);
+  absl::Status KeyAnew(const Stretch& stretch, uint64_t trusted, const Contradiction& why);
   absl::Status OnAck(const v1::Ack& ack, int64_t now_us);
   absl::Status OnRefusal(const v1::Refusal& refusal);
   void OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us);
@@ -141,6 +126,11 @@ class Sender {
   bool proved_ = false;
   bool slow_ = false;
   bool at_once_allowed_ = false;
+  bool welcomed_ = false;            // on this stream
+  bool alarmed_ = false;             // on this stream
+  bool outrun_ = false;              // another epoch runs than the last of Hello
+  bool lease_held_ = false;          // by another box, when last we heard
+  bool contradicted_ = false;        // by the last Welcome, and nothing was acknowledged since
   std::optional<int64_t> hint_ms_;
   std::string goodbye_;
   std::string generation_;

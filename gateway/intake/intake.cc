@@ -32,8 +32,10 @@ void WhenAllIsSafe(journal::Journal& journal, devices::SafeCompletion done) {
   };
   const auto barrier = std::make_shared<Barrier>();
   barrier->done = std::move(done);
+  // Before the numbers: of an epoch that ends meanwhile everything is safe.
+  const EpochId epoch = journal.epoch().id;
   for (const Queue queue : kAllQueues) {
-    journal.WhenSafe(queue, journal.LastNumber(queue), [barrier](absl::Status status) {
+    journal.WhenSafe(epoch, queue, journal.LastNumber(queue), [barrier](absl::Status status) {
       {
         const std::lock_guard lock(barrier->mutex);
         barrier->status.Update(status);

@@ -33,10 +33,17 @@ absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const Options& options, c
       options.max_record_bytes + kHeaderBytes > options.segment_bytes - kFirstRecordOffset) {
     return absl::InvalidArgumentError("journal: a segment is a multiple of 4096 bytes and holds at least one record");
   }
-  if (gateway.size() > 512 || shop.size() > 512) return absl::InvalidArgumentError("journal: name too long");
+  if (gateway.size() > kMaxNameBytes || shop.size() > kMaxNameBytes) {
+    return absl::InvalidArgumentError("journal: name too long");
+  }
   auto journal = std::make_unique<JournalImpl>(options, files, clock, sealer);
   RETURN_IF_ERROR(WithContext(journal->Load(gateway, shop, ordinal, random), "journal"));
   return journal;
+}
+
+Epoch JournalImpl::epoch() const {
+  Lock lock(mu_);
+  return epoch_;
 }
 
 void JournalImpl::Start(Tail* tail) {
@@ -146,11 +153,11 @@ absl::StatusOr<uint64_t> JournalImpl::AppendRecord(NewRecord record, Completion 
   return header.number;
 }
 
-void JournalImpl::WhenSafe(Queue queue, uint64_t number, Completion done) {
+void JournalImpl::WhenSafe(const EpochId& epoch, Queue queue, uint64_t number, Completion done) {
   {
     Lock lock(mu_);
     Stream& stream = streams_[QueueIndex(queue)];
-    if (number > stream.safe_to()) {
+    if (epoch == epoch_.id && number > stream.safe_to()) {
       if (stop_) {
         lock.unlock();
         done(absl::UnavailableError("the journal is closed"));

@@ -34,6 +34,8 @@ class Tail {
   virtual void OnSpaceNeeded(uint64_t segment) = 0;
   // A segment is finished: the moment to save what must not be older than the journal (delivery rule R11).
   virtual void OnSegmentChange() = 0;
+  // Items come under this epoch from now on, numbered from 1 in every queue. Called like OnAppended, before the first.
+  virtual void OnEpochBegun(const Epoch& epoch) = 0;
 };
 
 struct Options {
@@ -79,13 +81,15 @@ class Journal {
   // Opens or creates, reads and syncs every segment, then begins a new epoch in a new segment. Always succeeds on
   // damaged content: a damaged segment is kept (renamed *.bad-<n>, never deleted) and reported in Found; an error means
   // that the folder cannot be used at all (permissions, disk full before the first segment exists, another process).
+  // `files`, `clock`, `random` and `sealer` outlive the journal.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(const Options& options, const std::string& gateway,
                                                        const std::string& shop, uint64_t ordinal, FileSystem& files,
                                                        const Clock& clock, Random& random, const Sealer* sealer);
   // Shuts down: syncs, completes or fails all waiters, stops the syncer thread.
   virtual ~Journal() = default;
 
-  virtual const Epoch& epoch() const = 0;
+  // The running one; another may begin at any time.
+  virtual Epoch epoch() const = 0;
   virtual const Found& found() const = 0;
 
   // Must be called before the first Append. Called with null, it detaches the tail and returns when no call of it is
@@ -102,8 +106,14 @@ class Journal {
   // other appenders' pwrites.
   virtual absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) = 0;
 
-  // `done` once (queue, number) of the running epoch is safe; at once if it is already.
-  virtual void WhenSafe(Queue queue, uint64_t number, Completion done) = 0;
+  // `done` once the number is safe; at once if it is already, as all of an epoch that has ended is.
+  virtual void WhenSafe(const EpochId& epoch, Queue queue, uint64_t number, Completion done) = 0;
+
+  // Ends the running epoch and begins another under `shop`, in a new segment, while the journal runs: one start of the
+  // daemon may have several (delivery rule R9). When it returns OK everything of the old one is safe and its waiters are
+  // complete. Appends that come meanwhile wait. On error the old epoch goes on: ResourceExhausted where no segment can be
+  // begun yet, InvalidArgument for a name that is too long. Waits for the disk; not from inside a call of the tail.
+  virtual absl::Status BeginEpoch(const std::string& shop) = 0;
 
   // Blocks until Append may succeed again or the timeout passes. True: try.
   virtual bool WaitForSpace(int64_t timeout_ms) = 0;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,6 +20,8 @@
 
 namespace sluice::journal {
 
+inline constexpr size_t kMaxNameBytes = 512;  // of a gateway or a shop: they stand in a head of one block
+
 // One mutex guards everything. Appenders write under it, so that numbers and offsets grow together; only the syncer
 // thread syncs, begins segments and moves what a failed sync put in doubt, and it lets go of the mutex for the I/O
 // while `rotating_` keeps appenders out.
@@ -30,12 +33,13 @@ class JournalImpl final : public Journal {
   // Before any other call.
   absl::Status Load(const std::string& gateway, const std::string& shop, uint64_t ordinal, Random& random);
 
-  const Epoch& epoch() const override { return epoch_; }
+  Epoch epoch() const override;
   const Found& found() const override { return found_; }
   void Start(Tail* tail) override;
   absl::StatusOr<uint64_t> Append(NewRecord record, Completion done) override;
   absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) override;
-  void WhenSafe(Queue queue, uint64_t number, Completion done) override;
+  void WhenSafe(const EpochId& epoch, Queue queue, uint64_t number, Completion done) override;
+  absl::Status BeginEpoch(const std::string& shop) override;
   bool WaitForSpace(int64_t timeout_ms) override;
   void WhenSpace(absl::AnyInvocable<void()> ready) override;
   void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t ack_time_us) override;
@@ -93,9 +97,9 @@ class JournalImpl final : public Journal {
   void NoteMisses(int64_t now);
   bool SyncCurrent(Lock& lock);  // false: it failed; MoveOrphans has seen to it
   void Rotate(Lock& lock);       // keeps appenders out until it is done
-  absl::Status BeginSegment(Lock& lock);
+  absl::Status BeginSegment(Lock& lock, const Epoch& epoch);
   std::shared_ptr<Segment> PickFree() const;
-  SegmentHead MakeHead() const;
+  SegmentHead MakeHead(const Epoch& epoch) const;
   void CopyHead(Segment& segment) const;
   void MoveOrphans(Lock& lock);
   absl::Status WriteOrphans(Lock& lock);
@@ -105,6 +109,10 @@ class JournalImpl final : public Journal {
   void Complete(Lock& lock);
   bool HasSpace() const { return !full_ && current_ != nullptr; }
   void TellOfSpace(Lock& lock);
+
+  // epoch.cc: on the syncer thread
+  void ChangeEpoch(Lock& lock);
+  void TakeEpoch(const Epoch& epoch, Completions* unmet);
 
   bool Releasable(const Segment& segment) const;
   bool HasFree() const;
@@ -118,15 +126,16 @@ class JournalImpl final : public Journal {
   const Sealer* const sealer_;
   const size_t sync_at_bytes_;
   LockFile lock_file_;
-  Epoch epoch_;
+  Random* random_ = nullptr;
   Found found_;
 
   mutable std::mutex mu_;
   std::condition_variable syncer_cv_;  // the syncer: something is due earlier than it thought
   std::condition_variable room_cv_;    // appenders: rotating_ has ended
   std::condition_variable space_cv_;   // WaitForSpace
-  std::condition_variable synced_cv_;  // Sync, Start(nullptr)
+  std::condition_variable synced_cv_;  // Sync, Start(nullptr), BeginEpoch
 
+  Epoch epoch_;
   Tail* tail_ = nullptr;
   bool in_tail_ = false;  // the syncer is inside a call of the tail
   std::vector<std::shared_ptr<Segment>> segments_;
@@ -154,6 +163,12 @@ class JournalImpl final : public Journal {
   std::vector<absl::AnyInvocable<void()>> space_waiters_;
   int64_t tell_space_at_us_ = 0;   // not before: the disk refused a write
   bool stop_ = false;
+  // An epoch that somebody waits for, until the syncer has answered.
+  struct NewEpoch {
+    Epoch epoch;
+    std::optional<absl::Status> answer;
+  };
+  NewEpoch* new_epoch_ = nullptr;
   uint64_t sync_asked_ = 0, sync_served_ = 0;
   absl::Status sync_status_;
   int64_t syncer_wakes_us_ = INT64_MIN;  // INT64_MIN: it is awake and will look again

@@ -64,6 +64,7 @@ absl::Status JournalImpl::Load(const std::string& gateway, const std::string& sh
   epoch_.ordinal = ordinal;
   epoch_.gateway = gateway;
   epoch_.shop = shop;
+  random_ = &random;
   random.Fill(epoch_.id.bytes);
   mine_ = &progress_[epoch_.id];
 
@@ -75,7 +76,7 @@ absl::Status JournalImpl::Load(const std::string& gateway, const std::string& sh
     segments_.push_back(*std::move(segment));
   }
   Lock lock(mu_);
-  const absl::Status begun = BeginSegment(lock);
+  const absl::Status begun = BeginSegment(lock, epoch_);
   // All segments full of what nobody has stored yet: the tail will make room once it runs.
   full_ = !begun.ok();
   if (!begun.ok() && !absl::IsResourceExhausted(begun)) return begun;

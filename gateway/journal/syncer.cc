@@ -27,6 +27,10 @@ void JournalImpl::RunSyncer() {
       Rotate(lock);
       continue;
     }
+    if (new_epoch_ != nullptr && !new_epoch_->answer) {
+      ChangeEpoch(lock);
+      continue;
+    }
     int64_t due = DueUs(now);
     if (due <= now) {
       NoteMisses(now);
@@ -57,6 +61,10 @@ void JournalImpl::RunSyncer() {
       syncer_cv_.wait_for(lock, std::chrono::microseconds(std::max<int64_t>(syncer_wakes_us_ - now, 1)));
     }
     syncer_wakes_us_ = INT64_MIN;
+  }
+  if (new_epoch_ != nullptr && !new_epoch_->answer) {
+    new_epoch_->answer = absl::UnavailableError("the journal is closed");
+    synced_cv_.notify_all();
   }
   CloseCleanly(lock);
 }
@@ -156,7 +164,7 @@ void JournalImpl::Rotate(Lock& lock) {
     MoveOrphans(lock);
     return;
   }
-  const absl::Status begun = BeginSegment(lock);
+  const absl::Status begun = BeginSegment(lock, epoch_);
   full_ = !begun.ok();
   if (full_) retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
   rotating_ = rotate_wanted_ = false;
@@ -169,7 +177,7 @@ void JournalImpl::Rotate(Lock& lock) {
 void JournalImpl::MoveOrphans(Lock& lock) {
   absl::Status status;
   for (size_t tries = 0; tries <= options_.max_segments; ++tries) {
-    status = BeginSegment(lock);
+    status = BeginSegment(lock, epoch_);
     if (!status.ok()) break;
     status = WriteOrphans(lock);
     if (status.ok()) break;
@@ -248,10 +256,13 @@ std::shared_ptr<Segment> JournalImpl::PickFree() const {
 
 bool JournalImpl::HasFree() const { return PickFree() != nullptr; }
 
-SegmentHead JournalImpl::MakeHead() const {
+SegmentHead JournalImpl::MakeHead(const Epoch& epoch) const {
   SegmentHead head;
   head.segment = next_segment_;
-  head.epoch = epoch_;
+  head.epoch = epoch;
+  if (epoch.id != epoch_.id) {
+    for (Queue queue : kAllQueues) head.positions.push_back({epoch.id, queue, 1, 0});
+  }
   for (Queue queue : kAllQueues) {
     const Stream& stream = streams_[QueueIndex(queue)];
     head.positions.push_back({epoch_.id, queue, stream.next, stream.acked_to});
@@ -266,7 +277,7 @@ SegmentHead JournalImpl::MakeHead() const {
   return head;
 }
 
-absl::Status JournalImpl::BeginSegment(Lock& lock) {
+absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch) {
   // Forget epochs of which no segment is left.
   std::erase_if(progress_, [&](const auto& entry) {
     return entry.first != epoch_.id && std::none_of(segments_.begin(), segments_.end(), [&](const auto& segment) {
@@ -277,7 +288,7 @@ absl::Status JournalImpl::BeginSegment(Lock& lock) {
   if (chosen == nullptr && segments_.size() >= options_.max_segments) {
     return absl::ResourceExhaustedError("no journal segment can be recycled yet");
   }
-  const SegmentHead head = MakeHead();
+  const SegmentHead head = MakeHead(epoch);
   lock.unlock();
   absl::Status status;
   bool made = false;

@@ -11,7 +11,6 @@ namespace {
 constexpr size_t kTimesKept = 1024;
 constexpr size_t kRejectedKept = 1000;
 constexpr int64_t kMergeTimesMs = 20;   // how far a remembered time may be off
-enum { kSent = 1, kAcknowledged = 2 };
 
 }  // namespace
 
@@ -114,7 +113,7 @@ void OutboxImpl::NoteTime(QueueState& state, int64_t stream, int kind, uint64_t 
   }
 }
 
-void OutboxImpl::Acknowledge(Queue queue, const EpochId& epoch, uint64_t through) {
+void OutboxImpl::AcknowledgeStored(Queue queue, const EpochId& epoch, uint64_t through) {
   int64_t ack_time_us = 0;
   {
     Lock lock(mu_);
@@ -146,35 +145,6 @@ void OutboxImpl::Acknowledge(Queue queue, const EpochId& epoch, uint64_t through
   }
   journal_.Acknowledged(epoch, queue, through, ack_time_us);
   journal_.Release(epoch, queue, through);
-}
-
-void OutboxImpl::Sent(Queue queue, const EpochId& epoch, uint64_t first, uint64_t last) {
-  Lock lock(mu_);
-  const Stream* stream = FindStream(queue, epoch);
-  if (stream != nullptr) NoteTime(queues_[QueueIndex(queue)], stream->id, kSent, first, last);
-}
-
-std::vector<sync::Held> OutboxImpl::HeldEpochs(Queue queue) {
-  std::vector<sync::Held> held;
-  {
-    Lock lock(mu_);
-    for (const auto& stream : queues_[QueueIndex(queue)].streams) {
-      sync::Held entry{stream->epoch, 0, stream->last, stream->acked_to};
-      if (!stream->ranges.empty()) entry.first = stream->ranges.front().first;
-      if (!stream->memory.empty() && entry.first == 0) entry.first = stream->memory.front().item.first;
-      held.push_back(std::move(entry));
-    }
-  }
-  for (sync::Held& entry : held) {
-    const uint64_t first = journal_.Holds(entry.epoch.id, queue).first;
-    if (first != 0) entry.first = entry.first == 0 ? first : std::min(entry.first, first);
-    // Numbers that exist and are nowhere: still pending, as a gap.
-    if (entry.first == 0 && entry.last > entry.acked_to) entry.first = entry.acked_to + 1;
-    if (entry.first == 0) entry.last = 0;
-  }
-  const EpochId running = journal_.epoch().id;
-  std::erase_if(held, [&](const sync::Held& entry) { return entry.first == 0 && entry.epoch.id != running; });
-  return held;
 }
 
 QueueFigures OutboxImpl::figures(Queue queue) const {

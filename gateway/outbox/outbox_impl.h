@@ -30,6 +30,9 @@ class OutboxImpl final : public Outbox {
 
   // sync::Outbox
   std::vector<sync::Held> HeldEpochs(Queue queue) override;
+  Epoch RunningEpoch(Queue queue) override;
+  absl::Status BeginEpoch(const std::string& shop) override;
+  absl::Status KeyAnew(Queue queue, const EpochId& epoch, uint64_t trusted) override;
   absl::Status Recover(Queue queue, const std::vector<sync::Floor>& floors) override;
   absl::StatusOr<std::vector<Item>> Read(Queue queue, const EpochId& epoch, uint64_t from,
                                          const sync::ReadLimits& limits) override;
@@ -43,6 +46,7 @@ class OutboxImpl final : public Outbox {
   void OnAppended(Item item) override;
   void OnSpaceNeeded(uint64_t segment) override;
   void OnSegmentChange() override;
+  void OnEpochBegun(const Epoch& epoch) override;
 
   // Outbox
   absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() override;
@@ -76,10 +80,19 @@ class OutboxImpl final : public Outbox {
     StoredRange added;
   };
 
+  // Of times.
+  enum { kSent = 1, kAcknowledged = 2 };
+
   // Under mu_.
   // Storing begins before memory is full, so that it need not be left out.
   bool MemoryShort() const { return memory_bytes_ > options_.memory_bytes / 4 * 3; }
+  // By the epoch that its items are stored under, and by one that they are sent under.
   Stream* FindStream(Queue queue, const EpochId& epoch) const;
+  struct SentStream {
+    Stream* stream = nullptr;
+    SentPart part;
+  };
+  SentStream FindSent(Queue queue, const EpochId& epoch) const;
   Stream& Running(Queue queue) const { return *queues_[QueueIndex(queue)].streams.back(); }
   void DropMemory(Stream& stream, uint64_t through);
   void NoteTime(QueueState& state, int64_t stream, int kind, uint64_t first, uint64_t last);
@@ -106,6 +119,22 @@ class OutboxImpl final : public Outbox {
   absl::StatusOr<bool> DropOldestBulk();
   absl::Status ForgetEmptyStreams();
 
+  // key_anew.cc: on the writer thread
+  struct Cut {
+    Stream* stream;
+    uint64_t from;
+    SentAs after;
+    bool rewound = false;  // what was acknowledged is pending again
+  };
+  absl::Status KeyAnewNow(Queue queue, const EpochId& epoch, uint64_t trusted);
+  absl::Status SaveCuts(const std::vector<Cut>& cuts);
+
+  // With stored keys, by number.
+  void AcknowledgeStored(Queue queue, const EpochId& epoch, uint64_t through);
+  absl::StatusOr<std::vector<Item>> ReadStored(Queue queue, const EpochId& epoch, uint64_t from, uint64_t through,
+                                               const sync::ReadLimits& limits);
+  uint64_t FirstHeld(const Stream& stream) const;
+
   // reading.cc
   struct Source {
     enum { kNothing, kMemory, kStore, kJournal } kind = kNothing;
@@ -113,7 +142,7 @@ class OutboxImpl final : public Outbox {
     int64_t renewals = 0;  // when it was looked up
     Stream key;            // id, epoch and queue of the stream: it may be forgotten meanwhile
   };
-  Source FindSource(Queue queue, const EpochId& epoch, uint64_t from, const sync::ReadLimits& limits,
+  Source FindSource(Queue queue, const EpochId& epoch, uint64_t from, uint64_t through, const sync::ReadLimits& limits,
                     std::vector<Item>* out);
   absl::Status CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store);
 

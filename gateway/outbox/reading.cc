@@ -1,4 +1,4 @@
-// Reading by number: memory, else the database, else the journal (delivery rule R6); a hole becomes a gap on the way.
+// Reading by stored number: memory, else the database, else the journal (delivery rule R6); a hole becomes a gap on the way.
 #include <algorithm>
 
 #include "base/status.h"
@@ -6,7 +6,7 @@
 
 namespace sluice::outbox {
 
-OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uint64_t from,
+OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uint64_t from, uint64_t through,
                                           const sync::ReadLimits& limits, std::vector<Item>* out) {
   Lock lock(mu_);
   Source source;
@@ -25,6 +25,7 @@ OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uin
     size_t bytes = 0;
     for (size_t at = from - stream.memory.front().item.first; at < stream.memory.size(); ++at) {
       const Item& item = stream.memory[at].item;
+      if (item.last > through) break;
       bytes += item.bytes.size();
       if (!out->empty() && (out->size() >= limits.max_items || bytes > limits.max_bytes)) break;
       out->push_back(item);
@@ -37,16 +38,16 @@ OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uin
   if (!stored && !stream.memory.empty() && from < stream.memory.front().item.first) {
     source.through = stream.memory.front().item.first - 1;
   }
+  source.through = std::min(source.through, through);
   return source;
 }
 
-absl::StatusOr<std::vector<Item>> OutboxImpl::Read(Queue queue, const EpochId& epoch, uint64_t from,
-                                                   const sync::ReadLimits& limits) {
-  if (from == 0) return absl::InvalidArgumentError("numbers begin with 1");
+absl::StatusOr<std::vector<Item>> OutboxImpl::ReadStored(Queue queue, const EpochId& epoch, uint64_t from,
+                                                         uint64_t through, const sync::ReadLimits& limits) {
   // Each round either answers or closes a hole for good; items may also move from one place to the next meanwhile.
   for (int round = 0; round < 8; ++round) {
     std::vector<Item> out;
-    const Source source = FindSource(queue, epoch, from, limits, &out);
+    const Source source = FindSource(queue, epoch, from, through, limits, &out);
     if (source.kind == Source::kNothing || source.kind == Source::kMemory) return out;
     uint64_t next = from, beyond = 0;
     size_t bytes = 0;
@@ -128,27 +129,6 @@ absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t f
   });
 }
 
-std::optional<EventId> OutboxImpl::IdAt(Queue queue, const EpochId& epoch, uint64_t number) {
-  Stream key;
-  {
-    Lock lock(mu_);
-    const Stream* stream = FindStream(queue, epoch);
-    if (stream == nullptr || number == 0 || number > stream->last) return std::nullopt;
-    if (stream->InMemory(number)) return stream->memory[number - stream->memory.front().item.first].item.id;
-    key.id = stream->id;
-    key.epoch = stream->epoch;
-    key.queue = queue;
-  }
-  std::optional<EventId> id;
-  const auto take = [&](Item item) {
-    if (!item.IsGap() && item.last == number) id = item.id;
-    return false;
-  };
-  store_->ReadItems(key, number, number, take).IgnoreError();
-  if (!id) journal_.Read(epoch, queue, number, number, take).IgnoreError();
-  return id;
-}
-
 absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {
   std::optional<Item> found;
   std::vector<Stream> keys;
@@ -159,11 +139,8 @@ absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {
         for (const Entry& entry : stream->memory) {
           if (entry.item.id == id) found = entry.item;
         }
-        Stream key;
-        key.id = stream->id;
-        key.epoch = stream->epoch;
-        key.queue = stream->queue;
-        keys.push_back(std::move(key));
+        if (stream->ranges.empty()) continue;
+        keys.emplace_back(stream->epoch, stream->queue).id = stream->id;
       }
     }
   }
@@ -199,6 +176,10 @@ absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {
     history.stored_ms = range.stored_ms;
   }
   history.acknowledged = number <= stream->acked_to;
+  // For people, and for whoever looks for it in the cloud: the key it is sent under.
+  const SentPart& part = stream->sent_as.Of(number);
+  history.item.epoch = part.epoch;
+  history.item.first = history.item.last = part.ToSent(number);
   return history;
 }
 

@@ -136,10 +136,7 @@ absl::Status OutboxImpl::Load() {
     for (Queue queue : kAllQueues) {
       if (FindStream(queue, epoch.id) != nullptr) continue;
       if (!running && journal_.Holds(epoch.id, queue).last == 0) continue;
-      auto stream = std::make_unique<Stream>();
-      stream->epoch = epoch;
-      stream->queue = queue;
-      queues_[QueueIndex(queue)].streams.push_back(std::move(stream));
+      queues_[QueueIndex(queue)].streams.push_back(std::make_unique<Stream>(epoch, queue));
     }
   }
   // A full disk is no reason to stay away: the journal has segments, and what the cloud acknowledges makes room.
@@ -160,7 +157,7 @@ absl::Status OutboxImpl::Load() {
       const uint64_t last = journal_.Holds(stream->epoch.id, queue).last;
       if (last > stream->last) {
         stream->last = last;
-        stream->changed = true;
+        stream->changed = snapshot_needed_ = true;
       }
       stream->journal_since_us = now;
       report_.pending += stream->last - std::min(stream->last, stream->acked_to);
@@ -181,7 +178,11 @@ absl::Status OutboxImpl::Load() {
 
 // On the writer's thread, like everything that touches the database once it runs.
 absl::Status OutboxImpl::ForgetAtStart() {
-  const absl::Status forgotten = OnWriter([this] { return ForgetEmptyStreams(); });
+  const absl::Status forgotten = OnWriter([this] {
+    // The last numbers of earlier epochs now, while the segments that tell them are still there.
+    const absl::Status saved = SaveRest();
+    return saved.ok() ? ForgetEmptyStreams() : saved;
+  });
   return absl::IsResourceExhausted(forgotten) ? absl::OkStatus() : forgotten;  // the next segment change tries again
 }
 
@@ -216,22 +217,6 @@ absl::Status OutboxImpl::AddMissingStreams() {
   return status;
 }
 
-absl::Status OutboxImpl::Recover(Queue queue, const std::vector<sync::Floor>& floors) {
-  return OnWriter([&]() -> absl::Status {
-    for (const sync::Floor& floor : floors) {
-      Stream* stream;
-      {
-        Lock lock(mu_);
-        stream = FindStream(queue, floor.epoch);
-      }
-      // An epoch that the cloud remembers and we do not: nothing of it is held.
-      if (stream == nullptr) continue;
-      RETURN_IF_ERROR(RecoverStream(*stream, floor.cursor));
-    }
-    return absl::OkStatus();
-  });
-}
-
 absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
   uint64_t high;
   {
@@ -246,7 +231,7 @@ absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
     high = std::min(stream.acked_high, stream.last);
   }
   if (cursor >= stream.acked_to) {
-    Acknowledge(stream.queue, stream.epoch.id, cursor);
+    AcknowledgeStored(stream.queue, stream.epoch.id, cursor);
     return absl::OkStatus();
   }
   // The cloud was restored: what it lacks is pending again.

@@ -80,7 +80,7 @@ absl::StatusOr<std::vector<OutboxImpl::Rescue>> OutboxImpl::AdoptStreams(std::ve
     old->changed = true;
     unknown.push_back(std::move(old));
   }
-  const std::string& gateway = journal_.epoch().gateway;
+  const std::string gateway = journal_.epoch().gateway;
   std::erase_if(rescues, [&](const Rescue& rescue) { return rescue.stream->epoch.gateway != gateway; });
   TakeStreams(std::move(unknown));
   RETURN_IF_ERROR(AddMissingStreams());

@@ -1,6 +1,7 @@
 -- The spill, format version 1 (SCHEMA.md). PRAGMA user_version tells the version; an unknown one is set aside untouched.
 
--- One row for each (epoch, queue) of which anything is held, and for those of the running epoch.
+-- One row for each (epoch, queue) of which anything is held, for those of the running epoch, and for the newest of which
+-- nothing is held any more: a cloud that was restored to before them has to be told of the gap.
 CREATE TABLE streams (
   stream    INTEGER PRIMARY KEY,      -- 1 … 2^19 - 1; the upper part of items.position
   epoch     BLOB    NOT NULL,         -- 16 bytes
@@ -13,6 +14,15 @@ CREATE TABLE streams (
   acked_to  INTEGER NOT NULL,         -- lazily: what the cloud acknowledged
   UNIQUE (epoch, queue)
 );
+
+-- What is sent under another epoch than it is stored under: from number `first` on, to where the stream's next row begins,
+-- as 1, 2, 3 … of `epoch`. None: all of the stream goes out under its own.
+CREATE TABLE sent_as (
+  stream INTEGER NOT NULL,
+  first  INTEGER NOT NULL,
+  epoch  BLOB    NOT NULL,
+  PRIMARY KEY (stream, first)
+) WITHOUT ROWID;
 
 -- Records and gaps in number order.
 CREATE TABLE items (

@@ -143,13 +143,15 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Databas
   for (;;) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) break;
-    auto stream = std::make_unique<Stream>();
     const auto epoch = Id128::FromBytes(rows.Blob(1));
     const auto queue = QueueFromNumber(static_cast<int>(rows.Int(2)));
     if (!epoch || !queue) return absl::DataLossError("a stream row that makes no sense");
+    auto stream = std::make_unique<Stream>(Epoch{.id = *epoch,
+                                                 .ordinal = static_cast<uint64_t>(rows.Int(3)),
+                                                 .gateway = std::string(rows.Blob(4)),
+                                                 .shop = std::string(rows.Blob(5))},
+                                           *queue);
     stream->id = rows.Int(0);
-    stream->epoch = {*epoch, static_cast<uint64_t>(rows.Int(3)), std::string(rows.Blob(4)), std::string(rows.Blob(5))};
-    stream->queue = *queue;
     stream->last = static_cast<uint64_t>(rows.Int(6));
     stream->stored_to = static_cast<uint64_t>(rows.Int(7));
     stream->acked_to = stream->acked_high = static_cast<uint64_t>(rows.Int(8));
@@ -166,6 +168,18 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Databas
     if (owner == by_id.end()) continue;
     const auto at = [&](int column) { return static_cast<uint64_t>(ranges.Int(column)); };
     owner->second->ranges.push_back({at(1), at(2), at(3), at(4), at(5), ranges.Int(6)});
+  }
+  auto cuts = db.Prepare("SELECT stream, first, epoch FROM sent_as ORDER BY stream, first");
+  while (cuts.ok()) {
+    const absl::StatusOr<bool> more = cuts->Step();
+    // Without them what another box's keys stand in the way of is found out once more; without the streams it were lost.
+    if (absl::IsDataLoss(more.status())) break;
+    RETURN_IF_ERROR(more.status());
+    if (!*more) break;
+    const auto owner = by_id.find(cuts->Int(0));
+    const auto epoch = Id128::FromBytes(cuts->Blob(2));
+    if (owner == by_id.end() || !epoch || cuts->Int(1) < 1) continue;
+    owner->second->sent_as.Cut(static_cast<uint64_t>(cuts->Int(1)), *epoch);
   }
   return streams;
 }
@@ -223,6 +237,19 @@ absl::Status Store::AddStream(Stream& stream) {
   insert.Bind(9, static_cast<int64_t>(stream.acked_to));
   RETURN_IF_ERROR(insert.Run());
   stream.id = id;
+  return stream.sent_as.parts().size() > 1 || stream.sent_as.parts().front().epoch != stream.epoch.id
+             ? PutSentAs(stream, stream.sent_as)
+             : absl::OkStatus();
+}
+
+absl::Status Store::PutSentAs(const Stream& stream, const SentAs& sent_as) {
+  RETURN_IF_ERROR(db_.Exec(StrCat("DELETE FROM sent_as WHERE stream = ", stream.id)));
+  ASSIGN_OR_RETURN(sqlite::Statement put, db_.Prepare("INSERT INTO sent_as (stream, first, epoch) VALUES (?,?,?)"));
+  for (const SentPart& part : sent_as.parts()) {
+    if (part.epoch == stream.epoch.id) continue;
+    put.Bind(1, stream.id).Bind(2, static_cast<int64_t>(part.first)).BindBlob(3, part.epoch.View());
+    RETURN_IF_ERROR(put.Run());
+  }
   return absl::OkStatus();
 }
 
@@ -230,6 +257,7 @@ absl::Status Store::RemoveStream(int64_t stream) {
   RETURN_IF_ERROR(DeleteItems(stream, 0, kHighestNumber));
   RETURN_IF_ERROR(db_.Exec(StrCat("DELETE FROM ranges WHERE stream = ", stream)));
   RETURN_IF_ERROR(db_.Exec(StrCat("DELETE FROM times WHERE stream = ", stream)));
+  RETURN_IF_ERROR(db_.Exec(StrCat("DELETE FROM sent_as WHERE stream = ", stream)));
   return db_.Exec(StrCat("DELETE FROM streams WHERE stream = ", stream));
 }
 

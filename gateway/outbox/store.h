@@ -62,6 +62,7 @@ class Store {
   void Rollback();
   absl::Status AddStream(Stream& stream);  // gives it its id
   absl::Status RemoveStream(int64_t stream);
+  absl::Status PutSentAs(const Stream& stream, const SentAs& sent_as);
   absl::Status SavePositions(int64_t stream, uint64_t last, uint64_t stored_to, uint64_t acked_to);
   // False: a row with this last number is there already.
   absl::StatusOr<bool> PutItem(const Stream& stream, const Item& item);

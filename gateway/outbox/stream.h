@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "base/item.h"
+#include "gateway/outbox/sent_as.h"
 
 namespace sluice::outbox {
 
@@ -25,16 +27,21 @@ struct Entry {
   size_t Cost() const { return sizeof(Entry) + item.bytes.capacity() + 16; }
 };
 
+// Numbers are stored ones throughout, but for what `sent_as` makes of them.
 struct Stream {
+  Stream() = default;
+  Stream(Epoch of, Queue on) : epoch(std::move(of)), queue(on), sent_as(epoch.id) {}
+
   int64_t id = 0;  // its row in the database; 0: none yet
   Epoch epoch;
   Queue queue = Queue::kShopBulk;
+  SentAs sent_as;
   uint64_t last = 0;       // the highest number known to have been taken
   uint64_t stored_to = 0;  // everything up to here is stored or was acknowledged before it was
   uint64_t acked_to = 0;
   uint64_t acked_high = 0;  // the highest acked_to there ever was: above the cloud's cursor after it was restored
   std::deque<StoredRange> ranges;  // ascending
-  std::deque<Entry> memory;        // contiguous records; only the running epoch has any
+  std::deque<Entry> memory;        // contiguous records; only epochs of this run have any
   int64_t journal_since_us = 0;    // since when items lie in the journal alone
   bool changed = false;            // acked_to or last differ from the database
 
@@ -69,6 +76,10 @@ struct Stream {
     return amount;
   }
   Amount Stored() const { return StoredUpTo(UINT64_MAX); }
+  // In the database; gaps are no records.
+  bool HoldsRecords() const {
+    return std::any_of(ranges.begin(), ranges.end(), [](const StoredRange& range) { return range.rows > range.gaps; });
+  }
 };
 
 }  // namespace sluice::outbox

@@ -72,7 +72,10 @@ class FakeJournal final : public Journal {
     asked_.wait(lock, [&] { return space_waits_ >= count; });
   }
 
-  const Epoch& epoch() const override { return epoch_; }
+  Epoch epoch() const override {
+    const std::lock_guard lock(mutex_);
+    return epoch_;
+  }
   const Found& found() const override { return found_; }
   void Start(Tail* tail) override { tail_ = tail; }
 
@@ -101,7 +104,7 @@ class FakeJournal final : public Journal {
   absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) override {
     return Append(std::move(record), std::move(done));
   }
-  void WhenSafe(Queue queue, uint64_t number, Completion done) override {
+  void WhenSafe(const EpochId&, Queue queue, uint64_t number, Completion done) override {
     {
       const std::lock_guard lock(mutex_);
       for (const Waiter& waiter : waiters_) {
@@ -111,6 +114,16 @@ class FakeJournal final : public Journal {
       }
     }
     done(absl::OkStatus());
+  }
+  absl::Status BeginEpoch(const std::string& shop) override {
+    MakeAllSafe();
+    const std::lock_guard lock(mutex_);
+    ++epoch_.id.bytes[0];
+    ++epoch_.ordinal;
+    epoch_.shop = shop;
+    last_ = {};
+    if (tail_ != nullptr) tail_->OnEpochBegun(epoch_);
+    return absl::OkStatus();
   }
   bool WaitForSpace(int64_t timeout_ms) override {
     std::unique_lock lock(mutex_);

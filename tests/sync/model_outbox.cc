@@ -13,6 +13,17 @@ ModelOutbox::ModelOutbox(std::string gateway, std::string shop, Random& random)
   BeginEpoch();
 }
 
+ModelOutbox::ModelOutbox(const ModelOutbox& other, Random& random)
+    : gateway_(other.gateway_), random_(random) {
+  const std::lock_guard lock(other.mutex_);
+  shop_ = other.shop_;
+  running_ = other.running_;
+  lines_ = other.lines_;
+  acknowledged_ = other.acknowledged_;
+  keys_ = other.keys_;
+  for (Line& line : lines_) line = Line{.logs = std::move(line.logs)};
+}
+
 void ModelOutbox::BeginEpoch() {
   random_.Fill(running_.id.bytes);
   ++running_.ordinal;
@@ -32,6 +43,7 @@ uint64_t ModelOutbox::Append(Queue queue, std::string payload) {
     Item item{.epoch = log.epoch.id, .queue = queue, .first = number, .last = number};
     item.id = IdOfPayload(payload);
     item.bytes = std::move(payload);
+    keys_[{log.epoch.id, number}] = item.id;
     log.items.emplace(number, std::move(item));
     if (line.armed && line.wake) {
       line.armed = false;
@@ -47,11 +59,20 @@ void ModelOutbox::SyncAll() {
   for (Line& line : lines_) line.logs.back().synced = line.logs.back().last;
 }
 
-void ModelOutbox::Crash() {
+void ModelOutbox::Crash(bool tail_known) {
   const std::lock_guard lock(mutex_);
-  for (Line& line : lines_) {
+  for (size_t i = 0; i < lines_.size(); ++i) {
+    Line& line = lines_[i];
     for (Log& log : line.logs) {
       log.items.erase(log.items.upper_bound(log.synced), log.items.end());
+      if (tail_known && log.last > log.synced) {
+        log.items.emplace(log.last, Item{.epoch = log.epoch.id,
+                                         .queue = kAllQueues[i],
+                                         .first = log.synced + 1,
+                                         .last = log.last,
+                                         .gap = GapReason::kLostTail});
+        log.synced = log.last;
+      }
       log.last = log.synced;
       // Acknowledgements are durable lazily.
       if (random_.Below(2) == 0) log.acked_durably = std::min(log.acked, log.last);
@@ -118,6 +139,11 @@ bool ModelOutbox::EverAcknowledged(Queue queue, const EpochId& epoch, uint64_t n
   return log == nullptr || number <= log->ever_acked;
 }
 
+bool ModelOutbox::EverAcknowledged(const EventId& id) const {
+  const std::lock_guard lock(mutex_);
+  return acknowledged_.contains(id);
+}
+
 uint64_t ModelOutbox::synced_to(Queue queue) const {
   const std::lock_guard lock(mutex_);
   return lines_[QueueIndex(queue)].logs.back().synced;
@@ -135,6 +161,76 @@ std::vector<Held> ModelOutbox::HeldEpochs(Queue queue) {
   return held;
 }
 
+Epoch ModelOutbox::RunningEpoch(Queue queue) {
+  const std::lock_guard lock(mutex_);
+  return lines_[QueueIndex(queue)].logs.back().epoch;
+}
+
+absl::Status ModelOutbox::BeginEpoch(const std::string& shop) {
+  const std::lock_guard lock(mutex_);
+  // Everything of the old one is safe.
+  for (Line& line : lines_) line.logs.back().synced = line.logs.back().last;
+  shop_ = shop;
+  BeginEpoch();
+  return absl::OkStatus();
+}
+
+absl::Status ModelOutbox::KeyAnew(Queue queue, const EpochId& epoch, uint64_t trusted) {
+  if (fail_key_anew_) return absl::ResourceExhaustedError("disk full");
+  const std::lock_guard lock(mutex_);
+  Line& line = lines_[QueueIndex(queue)];
+  for (size_t i = 0; i < line.logs.size(); ++i) {
+    Log& log = line.logs[i];
+    if (log.epoch.id != epoch) continue;
+    const bool running = i + 1 == line.logs.size();
+    uint64_t from = std::min(trusted, log.acked) + 1;
+    if (from <= log.acked) from = log.items.empty() ? log.acked + 1 : std::clamp(log.items.begin()->second.first, from, log.acked + 1);
+    Cut(line, i, from);
+    if (!running) return absl::OkStatus();
+    for (Line& other : lines_) {
+      Log& last = other.logs.back();
+      if (&other != &line) Cut(other, other.logs.size() - 1, last.acked + 1);
+      other.logs.back().synced = other.logs.back().last;
+    }
+    BeginEpoch();
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError("no such epoch");
+}
+
+void ModelOutbox::Cut(Line& line, size_t index, uint64_t from) {
+  Log& log = line.logs[index];
+  const uint64_t before = from - 1;
+  Log fresh{.epoch = log.epoch};
+  random_.Fill(fresh.epoch.id.bytes);
+  for (auto it = log.items.lower_bound(from); it != log.items.end(); it = log.items.erase(it)) {
+    Item item = std::move(it->second);
+    item.epoch = fresh.epoch.id;
+    item.first = std::max(item.first, from) - before;
+    item.last -= before;
+    if (!item.IsGap()) keys_[{fresh.epoch.id, item.last}] = item.id;
+    ++keyed_anew_;
+    fresh.items.emplace(item.last, std::move(item));
+  }
+  const auto above = [before](uint64_t number) { return number - std::min(number, before); };
+  fresh.last = above(log.last);
+  fresh.synced = above(log.synced);
+  fresh.ever_acked = above(log.ever_acked);
+  log.last = std::min(log.last, before);
+  log.synced = std::min(log.synced, before);
+  log.acked = std::min(log.acked, before);
+  log.acked_durably = std::min(log.acked_durably, before);
+  const bool empty = log.last == 0;
+  line.logs.insert(line.logs.begin() + static_cast<ptrdiff_t>(index) + 1, std::move(fresh));
+  if (empty) line.logs.erase(line.logs.begin() + static_cast<ptrdiff_t>(index));
+}
+
+void ModelOutbox::NoteAcknowledged(const Log& log) {
+  for (auto it = log.items.begin(); it != log.items.end() && it->first <= log.acked; ++it) {
+    if (!it->second.IsGap()) acknowledged_.insert(it->second.id);
+  }
+}
+
 absl::Status ModelOutbox::Recover(Queue queue, const std::vector<Floor>& floors) {
   const std::lock_guard lock(mutex_);
   for (const Floor& floor : floors) {
@@ -142,6 +238,7 @@ absl::Status ModelOutbox::Recover(Queue queue, const std::vector<Floor>& floors)
     if (log == nullptr) return absl::NotFoundError("no such epoch");
     log->acked = log->acked_durably = floor.cursor;
     log->ever_acked = std::max(log->ever_acked, floor.cursor);
+    NoteAcknowledged(*log);
     uint64_t next = floor.cursor + 1;
     while (next <= log->last) {
       const auto it = log->items.lower_bound(next);
@@ -183,6 +280,7 @@ void ModelOutbox::Acknowledge(Queue queue, const EpochId& epoch, uint64_t throug
   if (Log* log = Find(queue, epoch)) {
     log->acked = std::max(log->acked, through);
     log->ever_acked = std::max(log->ever_acked, through);
+    NoteAcknowledged(*log);
   }
 }
 

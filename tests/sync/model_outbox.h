@@ -6,7 +6,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -21,13 +23,17 @@ EventId IdOfPayload(std::string_view payload);
 class ModelOutbox final : public Outbox {
  public:
   ModelOutbox(std::string gateway, std::string shop, Random& random);
+  // The whole machine as it stands, running epoch and all: what a snapshot of a virtual machine brings back. With Crash
+  // after it, what a copy of the disk does. Wakeups are not copied.
+  ModelOutbox(const ModelOutbox& other, Random& random);
 
   // A record of the running epoch; its number.
   uint64_t Append(Queue queue, std::string payload);
   // Everything appended so far survives a crash.
   void SyncAll();
-  // What was not synced is gone, what was acknowledged may be forgotten to be so, a new epoch begins.
-  void Crash();
+  // What was not synced is gone, what was acknowledged may be forgotten to be so, a new epoch begins. `tail_known`: the
+  // numbers of what is gone are remembered, so that it is declared lost.
+  void Crash(bool tail_known = false);
   // Keeps only the newest `items` acknowledged items of each epoch and queue (R12).
   void Trim(Queue queue, size_t items);
   // Adopts an epoch of another gateway's store with `items` records (R14).
@@ -42,10 +48,18 @@ class ModelOutbox final : public Outbox {
   bool link_up(Queue queue) const;
   // The cloud acknowledged the number at some time.
   bool EverAcknowledged(Queue queue, const EpochId& epoch, uint64_t number) const;
+  bool EverAcknowledged(const EventId& id) const;
   uint64_t synced_to(Queue queue) const;   // of the running epoch
+  // Which event had the key, of all that this outbox ever had.
+  const std::map<std::pair<EpochId, uint64_t>, EventId>& keys() const { return keys_; }
+  uint64_t keyed_anew() const { return keyed_anew_; }   // items
   void FailReads(bool fail) { fail_reads_ = fail; }
+  void FailKeyAnew(bool fail) { fail_key_anew_ = fail; }
 
   std::vector<Held> HeldEpochs(Queue queue) override;
+  Epoch RunningEpoch(Queue queue) override;
+  absl::Status BeginEpoch(const std::string& shop) override;
+  absl::Status KeyAnew(Queue queue, const EpochId& epoch, uint64_t trusted) override;
   absl::Status Recover(Queue queue, const std::vector<Floor>& floors) override;
   absl::StatusOr<std::vector<Item>> Read(Queue queue, const EpochId& epoch, uint64_t from,
                                          const ReadLimits& limits) override;
@@ -75,14 +89,21 @@ class ModelOutbox final : public Outbox {
   Log* Find(Queue queue, const EpochId& epoch);
   const Log* Find(Queue queue, const EpochId& epoch) const;
   void BeginEpoch();
+  void NoteAcknowledged(const Log& log);
+  // Moves everything of the log from number `from` on into an epoch of its own behind it.
+  void Cut(Line& line, size_t log, uint64_t from);
 
   mutable std::mutex mutex_;
   const std::string gateway_;
-  const std::string shop_;
+  std::string shop_;
   Random& random_;
   Epoch running_;
   std::array<Line, kQueueCount> lines_;
+  std::set<EventId> acknowledged_;
+  std::map<std::pair<EpochId, uint64_t>, EventId> keys_;
+  uint64_t keyed_anew_ = 0;
   std::atomic<bool> fail_reads_{false};
+  std::atomic<bool> fail_key_anew_{false};
 };
 
 }  // namespace sluice::sync

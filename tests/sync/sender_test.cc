@@ -64,6 +64,13 @@ class SenderTest : public testing::Test {
     frame.mutable_welcome()->mutable_credit()->set_bytes(10'000'000);
     return frame;
   }
+  // The epoch's cursor, with our own event at it.
+  void SetCursor(v1::ServerFrame& frame, int index, uint64_t number) {
+    v1::EpochCursor* cursor = frame.mutable_welcome()->mutable_cursors(index);
+    cursor->set_cursor(number);
+    const auto id = outbox_.IdAt(queue_, *EpochId::FromBytes(cursor->epoch()), number);
+    if (id) cursor->set_event_id(std::string(id->View()));
+  }
   void Stream() {
     const v1::Hello hello = Hello();
     ASSERT_TRUE(sender_->OnFrame(WelcomeFor(hello), now_).ok());
@@ -116,7 +123,7 @@ TEST_F(SenderTest, HelloListsEveryEpochInStartOrderAndNothingElseIsSentBeforeWel
 TEST_F(SenderTest, SendsFromTheCloudsCursorOn) {
   Append(5);
   v1::ServerFrame welcome = WelcomeFor(Hello());
-  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(3);
+  SetCursor(welcome, 0, 3);
   ASSERT_TRUE(sender_->OnFrame(welcome, now_).ok());
   EXPECT_TRUE(outbox_.link_up(queue_));
   EXPECT_EQ(NextBatch(), std::pair(uint64_t{4}, uint64_t{5}));
@@ -299,31 +306,177 @@ TEST_F(SenderTest, AlarmsAndDeletesNothingWhenTheCloudAcknowledgesWhatWasNeverSe
   EXPECT_TRUE(sender_->Disconnected(absl::OkStatus(), std::nullopt, now_).slow);
 }
 
-TEST_F(SenderTest, AlarmsWhenWelcomeIsBeyondTheRunningEpoch) {
-  Append(2);
+TEST_F(SenderTest, KeysAnewWhenWelcomeIsBeyondTheRunningEpoch) {
+  Append(5);
+  outbox_.Acknowledge(queue_, outbox_.running().id, 2);
+  const EpochId contested = outbox_.running().id;
   v1::ServerFrame welcome = WelcomeFor(Hello());
-  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(3);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(9);
   EXPECT_FALSE(sender_->OnFrame(welcome, now_).ok());
   EXPECT_THAT(seen_.alarms, testing::ElementsAre(Alarm::kAckBeyondSent));
-  EXPECT_FALSE(outbox_.EverAcknowledged(queue_, outbox_.running().id, 1));
+  EXPECT_FALSE(outbox_.EverAcknowledged(queue_, contested, 3));
+  EXPECT_NE(outbox_.running().id, contested);
+  EXPECT_EQ(outbox_.keyed_anew(), 3u);
 }
 
-TEST_F(SenderTest, AlarmsWhenAnotherEventStandsAtTheCursor) {
-  Append(3);
+TEST_F(SenderTest, KeysAnewWhenAnotherEventStandsAtTheCursor) {
+  Append(5);
+  const EpochId contested = outbox_.running().id;
+  outbox_.Acknowledge(queue_, contested, 2);
   v1::ServerFrame welcome = WelcomeFor(Hello());
-  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(2);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(4);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(16, 'c'));
+  const absl::Status status = sender_->OnFrame(welcome, now_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(seen_.alarms, testing::ElementsAre(Alarm::kCloned));
+  EXPECT_EQ(sender_->figures().keyed_anew, 1u);
+  const StreamEnd end = sender_->Disconnected(status, std::nullopt, now_);
+  EXPECT_EQ(end.hint_ms, 1000) << "the next Hello lists the fresh keys, and soon";
+  EXPECT_FALSE(end.slow);
+  Append(1);
+  const v1::Hello hello = Hello();
+  ASSERT_EQ(hello.epochs_size(), 3);
+  EXPECT_EQ(hello.epochs(0).epoch(), contested.View());
+  EXPECT_EQ(hello.epochs(0).last(), 2u);
+  EXPECT_EQ(hello.epochs(1).last(), 3u);
+  EXPECT_EQ(hello.epochs(2).epoch(), outbox_.running().id.View());
+  welcome = WelcomeFor(hello);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(4);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(16, 'c'));
+  ASSERT_TRUE(sender_->OnFrame(welcome, now_).ok());
+  EXPECT_EQ(NextBatch(), std::pair(uint64_t{1}, uint64_t{3}));
+  EXPECT_EQ(frame_.batch().epoch(), hello.epochs(1).epoch());
+  EXPECT_EQ(seen_.alarms.size(), 1u);
+}
+
+TEST_F(SenderTest, KeysAnewOfAnEarlierEpochToo) {
+  Append(5);
+  outbox_.SyncAll();
+  const EpochId earlier = outbox_.running().id;
+  outbox_.Crash();
+  const EpochId running = outbox_.running().id;
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(4);
   welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(16, 'c'));
   EXPECT_FALSE(sender_->OnFrame(welcome, now_).ok());
+  EXPECT_EQ(outbox_.keyed_anew(), 5u);
+  EXPECT_EQ(outbox_.running().id, running);
+  EXPECT_NE(Hello().epochs(0).epoch(), earlier.View());
+}
+
+TEST_F(SenderTest, KeysAnewWhenAGapStandsWhereWeHoldAnEvent) {
+  Append(5);
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(4);
+  EXPECT_FALSE(sender_->OnFrame(welcome, now_).ok());
   EXPECT_THAT(seen_.alarms, testing::ElementsAre(Alarm::kCloned));
-  EXPECT_FALSE(outbox_.EverAcknowledged(queue_, outbox_.running().id, 1));
+  EXPECT_EQ(outbox_.keyed_anew(), 5u);
+  // What was acknowledged as a gap once was ours.
+  sender_->Disconnected(absl::OkStatus(), std::nullopt, now_);
+  const v1::Hello hello = Hello();
+  outbox_.Acknowledge(queue_, *EpochId::FromBytes(hello.epochs(0).epoch()), 5);
+  sender_->Disconnected(absl::OkStatus(), std::nullopt, now_);
+  welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(5);
+  EXPECT_TRUE(sender_->OnFrame(welcome, now_).ok());
+}
+
+TEST_F(SenderTest, TrustsNothingThatARestoredCloudHasUnderContestedKeys) {
+  Append(6);
+  Stream();
+  NextBatch();
+  ASSERT_TRUE(Ack(4).ok());
+  sender_->Disconnected(absl::UnavailableError("x"), std::nullopt, now_);
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->set_generation("restored");
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(5);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(16, 'c'));
+  EXPECT_FALSE(sender_->OnFrame(welcome, now_).ok());
+  EXPECT_EQ(outbox_.keyed_anew(), 6u) << "also what it had acknowledged before";
+}
+
+TEST_F(SenderTest, GoesTheSlowWayWhenFreshKeysAreContradictedToo) {
+  Append(5);
+  for (const bool again : {false, true}) {
+    v1::ServerFrame welcome = WelcomeFor(Hello());
+    auto* cursor = welcome.mutable_welcome()->mutable_cursors(0);
+    cursor->set_cursor(4);
+    cursor->set_event_id(std::string(16, 'c'));
+    const absl::Status status = sender_->OnFrame(welcome, now_);
+    const StreamEnd end = sender_->Disconnected(status, std::nullopt, now_);
+    EXPECT_EQ(end.slow, again);
+    EXPECT_EQ(end.hint_ms.has_value(), !again);
+  }
+  Stream();
+  NextBatch();
+  ASSERT_TRUE(Ack(*EpochId::FromBytes(frame_.batch().epoch()), 5).ok());
+  sender_->Disconnected(absl::UnavailableError("x"), std::nullopt, now_);
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(5);
+  welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(16, 'd'));
+  EXPECT_FALSE(sender_->Disconnected(sender_->OnFrame(welcome, now_), std::nullopt, now_).slow)
+      << "an acknowledgement came between";
+}
+
+TEST_F(SenderTest, WhatCannotBeKeyedAnewIsNotSent) {
+  Append(5);
+  const EpochId contested = outbox_.running().id;
+  outbox_.FailKeyAnew(true);
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(9);
+  const absl::Status status = sender_->OnFrame(welcome, now_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(sender_->Disconnected(status, std::nullopt, now_).slow);
+  EXPECT_EQ(outbox_.running().id, contested);
+}
+
+TEST_F(SenderTest, AsksForANewHelloWhenAnotherEpochHasBegun) {
+  Append(3);
+  Stream();
+  EXPECT_EQ(NextBatch(), std::pair(uint64_t{1}, uint64_t{3}));
+  const EpochId first = outbox_.running().id;
+  ASSERT_TRUE(outbox_.BeginEpoch("s1").ok());
+  now_ += kSecond;
+  EXPECT_FALSE(Next()) << "nothing has come under the new one";
+  Append(1);
+  EXPECT_FALSE(Next()) << "the old one is not acknowledged yet";
+  ASSERT_TRUE(Ack(first, 3).ok());
+  const absl::Status status = TryNext().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(sender_->Disconnected(status, std::nullopt, now_).hint_ms, 0);
+  v1::ServerFrame welcome = WelcomeFor(Hello());
+  SetCursor(welcome, 0, 3);
+  ASSERT_TRUE(sender_->OnFrame(welcome, now_).ok());
+  EXPECT_EQ(NextBatch(), std::pair(uint64_t{1}, uint64_t{1}));
+  EXPECT_EQ(frame_.batch().epoch(), outbox_.running().id.View());
+}
+
+TEST_F(SenderTest, TellsOnceThatAnotherBoxHoldsTheLease) {
+  Append(1);
+  const auto refused = [&] {
+    Hello();
+    v1::ServerFrame goodbye;
+    goodbye.mutable_goodbye()->set_retry_after_ms(60'000);
+    goodbye.mutable_goodbye()->set_reason("lease: other hardware holds it");
+    EXPECT_TRUE(sender_->OnFrame(goodbye, now_).ok());
+    return sender_->Disconnected(absl::FailedPreconditionError("lease: other hardware holds it"), std::nullopt, now_);
+  };
+  for (int i = 0; i < 3; ++i) {
+    const StreamEnd end = refused();
+    EXPECT_EQ(end.hint_ms, 60'000);
+    EXPECT_FALSE(end.slow);
+  }
+  EXPECT_THAT(seen_.alarms, testing::ElementsAre(Alarm::kLeaseHeld));
+  Stream();
+  sender_->Disconnected(absl::UnavailableError("x"), std::nullopt, now_);
+  refused();
+  EXPECT_EQ(seen_.alarms.size(), 2u) << "it was ours in between";
 }
 
 TEST_F(SenderTest, AcceptsItsOwnEventAtTheCursor) {
   Append(3);
   v1::ServerFrame welcome = WelcomeFor(Hello());
-  welcome.mutable_welcome()->mutable_cursors(0)->set_cursor(2);
-  const EventId id = *outbox_.IdAt(queue_, outbox_.running().id, 2);
-  welcome.mutable_welcome()->mutable_cursors(0)->set_event_id(std::string(id.View()));
+  SetCursor(welcome, 0, 2);
   EXPECT_TRUE(sender_->OnFrame(welcome, now_).ok());
 }
 
@@ -411,7 +564,7 @@ TEST_F(SenderTest, ReportsDeadLettersOfALostAckOnce) {
   Append(3);
   outbox_.Acknowledge(queue_, outbox_.running().id, 1);
   v1::ServerFrame frame = WelcomeFor(Hello());
-  frame.mutable_welcome()->mutable_cursors(0)->set_cursor(3);
+  SetCursor(frame, 0, 3);
   for (const uint64_t number : {1u, 2u}) {
     auto* letter = frame.mutable_welcome()->add_dead_letters();
     letter->set_epoch(std::string(outbox_.running().id.View()));

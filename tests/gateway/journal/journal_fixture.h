@@ -76,6 +76,11 @@ class RecordingTail final : public Tail {
     changed_.notify_all();
   }
   void OnSegmentChange() override { ++segment_changes_; }
+  void OnEpochBegun(const Epoch& epoch) override {
+    epochs_.push_back(epoch);
+    last_.clear();
+  }
+  const std::vector<Epoch>& epochs() const { return epochs_; }
   void WaitForSpaceNeeded() {
     std::unique_lock lock(mu_);
     EXPECT_TRUE(changed_.wait_for(lock, std::chrono::seconds(20), [&] { return space_needed_ > 0; }));
@@ -84,6 +89,7 @@ class RecordingTail final : public Tail {
 
  private:
   std::map<Queue, uint64_t> last_;
+  std::vector<Epoch> epochs_;
   std::mutex mu_;
   std::condition_variable changed_;
   int space_needed_ = 0;
@@ -160,6 +166,7 @@ class JournalTest : public ::testing::Test {
     void OnAppended(Item item) override { target->OnAppended(std::move(item)); }
     void OnSpaceNeeded(uint64_t segment) override { target->OnSpaceNeeded(segment); }
     void OnSegmentChange() override { target->OnSegmentChange(); }
+    void OnEpochBegun(const Epoch& epoch) override { target->OnEpochBegun(epoch); }
   };
 
   fakes::TempFolder folder_;

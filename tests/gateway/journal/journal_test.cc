@@ -20,7 +20,7 @@ TEST_F(JournalTest, CompletesEachWaiterOnceWhenSynced) {
   EXPECT_TRUE(safe_.EachOnce());
   EXPECT_GE(files_.syncs(), 1u);
   EXPECT_NE(journal_->SyncedAtMs(kQueue, 100), 0);
-  journal_->WhenSafe(kQueue, 50, safe_.Expect());
+  journal_->WhenSafe(journal_->epoch().id, kQueue, 50, safe_.Expect());
   EXPECT_EQ(safe_.ok(), 101u) << "at once";
 }
 

@@ -358,6 +358,7 @@ Journal::Span JournalImpl::Holds(const EpochId& epoch, Queue queue) const {
   if (known != progress_.end()) {
     const Progress& progress = known->second[QueueIndex(queue)];
     if (span.first != 0 || progress.next - 1 > progress.released_to) span.last = std::max(span.last, progress.next - 1);
+    span.acked_to = progress.acked_to;
   }
   return span;
 }

@@ -141,9 +141,10 @@ class Journal {
   virtual absl::Status ReadAll(const std::function<bool(Item)>& visitor) const = 0;
 
   // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between, and
-  // at the end: `last` also counts numbers that a segment's head says were taken though their records are gone.
+  // at the end: `last` also counts numbers that a segment's head says were taken though their records are gone. `acked_to`:
+  // how far the cloud had acknowledged, as far as it is known here: nothing above it was recycled without being stored.
   struct Span {
-    uint64_t first = 0, last = 0;
+    uint64_t first = 0, last = 0, acked_to = 0;
   };
   virtual Span Holds(const EpochId& epoch, Queue queue) const = 0;
   virtual uint64_t LastNumber(Queue queue) const = 0;        // of the running epoch

@@ -154,9 +154,19 @@ absl::Status OutboxImpl::Load() {
                                       [&](const auto& stream) { return stream->epoch.id == journal_.epoch().id; });
     std::rotate(running, running + 1, streams.end());
     for (const auto& stream : streams) {
-      const uint64_t last = journal_.Holds(stream->epoch.id, queue).last;
-      if (last > stream->last) {
-        stream->last = last;
+      const journal::Journal::Span span = journal_.Holds(stream->epoch.id, queue);
+      if (span.last > stream->last) {
+        stream->last = span.last;
+        stream->changed = snapshot_needed_ = true;
+      }
+      // Positions are saved lazily. What is gone because it was acknowledged stands in the heads of the segments that came
+      // after; what is still held stays pending, for the cloud may have been restored since.
+      uint64_t held = FirstHeld(*stream);
+      if (held == 0 || (span.first != 0 && span.first < held)) held = span.first;
+      const uint64_t gone_to = held == 0 ? stream->last : std::min(held - 1, stream->last);
+      if (const uint64_t acked_to = std::min(span.acked_to, gone_to); acked_to > stream->acked_to) {
+        stream->acked_to = acked_to;
+        stream->acked_high = std::max(stream->acked_high, acked_to);
         stream->changed = snapshot_needed_ = true;
       }
       stream->journal_since_us = now;

@@ -65,6 +65,7 @@ absl::Status OutboxImpl::TrimReplayWindow() {
 absl::StatusOr<bool> OutboxImpl::DropAcknowledged() {
   Stream* oldest = nullptr;
   StoredRange range;
+  uint64_t last, stored_to, acked_to;
   {
     Lock lock(mu_);
     uint64_t most = 0;
@@ -82,10 +83,15 @@ absl::StatusOr<bool> OutboxImpl::DropAcknowledged() {
     }
     if (oldest == nullptr) return false;
     range = oldest->ranges.front();
+    last = oldest->last;
+    stored_to = oldest->stored_to;
+    acked_to = oldest->acked_to;
   }
   RETURN_IF_ERROR(store_->Begin());
   absl::Status status = store_->DeleteItems(oldest->id, range.first, range.last);
   if (status.ok()) status = store_->DeleteRange(oldest->id, range.last);
+  // That it was acknowledged must not be forgotten when it is gone: it would look like damage.
+  if (status.ok()) status = store_->SavePositions(oldest->id, last, stored_to, acked_to);
   if (status.ok()) status = store_->Commit();
   if (!status.ok()) {
     store_->Rollback();

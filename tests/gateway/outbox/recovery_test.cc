@@ -67,6 +67,34 @@ TEST_F(RecoveryTest, BeyondTheReplayWindowIsAGapThatSaysSo) {
   EXPECT_FALSE(items.back().IsGap());
 }
 
+// Positions are saved lazily: a killed daemon must not take what was acknowledged and recycled for damage.
+TEST_F(RecoveryTest, WhatWasRecycledBecauseItWasAcknowledgedIsNoHole) {
+  journal_options_.min_segments = 2;
+  journal_options_.max_segments = 2;
+  fakes::FullDisk disk;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  disk.Fill();   // nothing is saved any more, as if it were killed before
+  while (journal_->figures().segment_changes < 5) {
+    const uint64_t number = Append(Queue::kInventory);
+    outbox_->Acknowledge(Queue::kInventory, epoch, number - 1);
+  }
+  ASSERT_GT(journal_->Holds(epoch, Queue::kInventory).first, 1u);
+  const uint64_t last = appended_;
+  // Closed without the outbox, whose last act would be to save.
+  ASSERT_TRUE(journal_->Sync().ok());
+  outbox_->Close().IgnoreError();
+  disk.Free();
+  outbox_.reset();
+  journal_.reset();
+  Open();
+  const auto held = outbox_->HeldEpochs(Queue::kInventory).front();
+  EXPECT_EQ(held.epoch.id, epoch);
+  EXPECT_EQ(held.last, last);
+  EXPECT_GT(held.acked_to, 0u);
+  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, epoch, held.acked_to + 1)), StrCat(held.acked_to + 1, "-", last)) << "no gap";
+}
+
 // Overwrites part of a file with what looks like nothing.
 void Garble(const std::string& path, size_t at, size_t size) {
   std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);

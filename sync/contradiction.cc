@@ -13,9 +13,8 @@ std::optional<Contradiction> FindContradiction(const OurSide& ours, uint64_t cur
   const std::string here = StrCat(" stands at ", cursor, " of epoch ", ours.epoch.ToHex(), ", here it is ", ours.id->ToUuid());
   const auto theirs = EventId::FromBytes(event_id);
   if (theirs && *theirs != *ours.id) return Contradiction{Alarm::kCloned, StrCat("event ", theirs->ToUuid(), here)};
-  // A copy of this box declared it lost, or this one did before it found the event again. Where it was acknowledged to us
-  // it is over.
-  if (!theirs && cursor > ours.acked_to) return Contradiction{Alarm::kCloned, StrCat("a gap", here)};
+  // A copy of this box declared it lost, or this one did before it found the event again. What was acknowledged to us is over.
+  if (!theirs && cursor > ours.trusted_to) return Contradiction{Alarm::kCloned, StrCat("a gap", here)};
   return std::nullopt;
 }
 

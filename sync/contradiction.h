@@ -15,7 +15,7 @@ struct OurSide {
   EpochId epoch;
   bool running = false;          // we count its numbers; of an earlier one the cloud may know more than we (unsynced tail)
   uint64_t last = 0;
-  uint64_t acked_to = 0;
+  uint64_t trusted_to = 0;       // acknowledged to us, by a cloud that was not restored since
   std::optional<EventId> id;     // of the record that we hold at the cloud's cursor
 };
 

@@ -43,20 +43,13 @@ absl::Status Sender::Connected(StreamIdentity identity, int64_t now_us) {
   }
   if (running.shop != identity_.shop && alarmed_shop_ != identity_.shop) {
     alarmed_shop_ = identity_.shop;
-    ++figures_.alarms;
-    if (observer_ != nullptr) {
-      observer_->OnAlarm(queue_, Alarm::kShopChanged, StrCat("the certificate names shop ", identity_.shop,
-                                                             ", the running epoch is of ", running.shop));
-    }
+    Tell(Alarm::kShopChanged, StrCat("the certificate names shop ", identity_.shop, ", the running epoch is of ", running.shop));
   }
   for (Held& one : held) {
     if (one.epoch.gateway != identity_.gateway) {
       if (foreign_.insert(one.epoch.id).second) {
-        ++figures_.alarms;
-        if (observer_ != nullptr) {
-          observer_->OnAlarm(queue_, Alarm::kForeignEpoch, StrCat("items ", one.first, " to ", one.last, " of gateway ",
-                                                                  one.epoch.gateway, " are not sent"));
-        }
+        Tell(Alarm::kForeignEpoch,
+             StrCat("items ", one.first, " to ", one.last, " of gateway ", one.epoch.gateway, " are not sent"));
       }
       continue;
     }
@@ -127,10 +120,10 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
     const OurSide ours{.epoch = stretch.epoch.id,
                        .running = Running(index),
                        .last = stretch.last,
-                       .acked_to = stretch.cursor,
+                       .trusted_to = restored ? 0 : stretch.cursor,
                        .id = number == 0 ? std::nullopt : outbox_.IdAt(queue_, stretch.epoch.id, number)};
     if (const auto contradiction = FindContradiction(ours, number, cursor->event_id())) {
-      alarm.Update(KeyAnew(stretch, restored || number <= stretch.cursor ? 0 : stretch.cursor, *contradiction));
+      alarm.Update(KeyAnew(stretch, number <= ours.trusted_to ? 0 : ours.trusted_to, *contradiction));
     }
   }
   if (!alarm.ok()) {
@@ -161,7 +154,7 @@ absl::Status Sender::OnWelcome(const v1::Welcome& welcome, int64_t now_us) {
   NoteDeadLetters(untold);
   ++figures_.welcomes;
   welcomed_ = true;
-  lease_held_ = false;
+  lease_.Held();
   state_ = State::kStreaming;
   state_since_us_ = last_progress_us_ = now_us;
   outbox_.LinkUp(queue_, true);
@@ -244,11 +237,7 @@ void Sender::OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us) {
 
 StreamEnd Sender::Disconnected(absl::Status status, std::optional<int64_t> hint_ms, int64_t now_us) {
   const bool lasted = state_ == State::kStreaming && now_us - state_since_us_ >= options_.proved_after_us;
-  if (!welcomed_ && !alarmed_ && absl::IsFailedPrecondition(status) && !std::exchange(lease_held_, true)) {
-    RaiseAlarm(Alarm::kLeaseHeld, StrCat("another box uses the certificate of ", identity_.gateway, ": ", MessageOf(status)))
-        .IgnoreError();
-    slow_ = false;  // the cloud says when the lease may be free
-  }
+  WatchLease(status, now_us);
   StreamEnd end;
   end.status = goodbye_.empty() ? std::move(status) : WithContext(status, StrCat("goodbye (", goodbye_, ")"));
   end.hint_ms = hint_ms_ ? hint_ms_ : hint_ms;
@@ -261,6 +250,19 @@ StreamEnd Sender::Disconnected(absl::Status status, std::optional<int64_t> hint_
   outbox_.LinkUp(queue_, false);
   share_.SetWaiting(queue_, false);
   return end;
+}
+
+void Sender::WatchLease(const absl::Status& end, int64_t now_us) {
+  if (alarmed_) return;
+  if (!welcomed_ && absl::IsFailedPrecondition(end) && lease_.Refused()) {
+    // No reason to be slow: the cloud says when the lease may be free.
+    Tell(Alarm::kLeaseHeld, StrCat("another box uses the certificate of ", identity_.gateway, ": ", MessageOf(end)));
+  }
+  // With a Goodbye, or a hint of our own, it is something else that was aborted.
+  if (state_ != State::kStreaming || !absl::IsAborted(end) || hint_ms_ || !lease_.Lost(now_us)) return;
+  KeyAnew(stretches_.back(), stretches_.back().cursor,
+          {Alarm::kCloned, "the lease was taken from us again and again: another box runs under our epoch"})
+      .IgnoreError();
 }
 
 void Sender::ItemsAvailable() { may_have_items_ = true; }
@@ -414,10 +416,14 @@ void Sender::NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLe
   }
 }
 
-absl::Status Sender::RaiseAlarm(Alarm alarm, std::string text) {
+void Sender::Tell(Alarm alarm, const std::string& text) {
   ++figures_.alarms;
-  slow_ = alarmed_ = true;
   if (observer_ != nullptr) observer_->OnAlarm(queue_, alarm, text);
+}
+
+absl::Status Sender::RaiseAlarm(Alarm alarm, const std::string& text) {
+  Tell(alarm, text);
+  slow_ = alarmed_ = true;
   return absl::FailedPreconditionError(StrCat("alarm ", AlarmName(alarm), ": ", text));
 }
 

@@ -15,6 +15,7 @@
 #include "sluice/sync/v1/sync.pb.h"
 #include "sync/alarm.h"
 #include "sync/contradiction.h"
+#include "sync/lease_watch.h"
 #include "sync/link_share.h"
 #include "sync/outbox.h"
 #include "sync/pacing.h"
@@ -97,12 +98,14 @@ class Sender {
   absl::StatusOr<bool> FillBatch(int64_t now_us, v1::ClientFrame& frame);
   absl::Status OnWelcome(const v1::Welcome& welcome, int64_t now_us);
   absl::Status KeyAnew(const Stretch& stretch, uint64_t trusted, const Contradiction& why);
+  void WatchLease(const absl::Status& end, int64_t now_us);
   absl::Status OnAck(const v1::Ack& ack, int64_t now_us);
   absl::Status OnRefusal(const v1::Refusal& refusal);
   void OnGoodbye(const v1::Goodbye& goodbye, int64_t now_us);
   void SkipCompleteEpochs();
   void NoteDeadLetters(const google::protobuf::RepeatedPtrField<v1::DeadLetter>& letters);
-  absl::Status RaiseAlarm(Alarm alarm, std::string text);
+  void Tell(Alarm alarm, const std::string& text);
+  absl::Status RaiseAlarm(Alarm alarm, const std::string& text);   // ends the stream
   std::optional<size_t> Find(std::string_view epoch) const;
   bool Running(size_t stretch) const { return stretch + 1 == stretches_.size(); }
   void UpdateShare();
@@ -129,7 +132,7 @@ class Sender {
   bool welcomed_ = false;            // on this stream
   bool alarmed_ = false;             // on this stream
   bool outrun_ = false;              // another epoch runs than the last of Hello
-  bool lease_held_ = false;          // by another box, when last we heard
+  LeaseWatch lease_;
   bool contradicted_ = false;        // by the last Welcome, and nothing was acknowledged since
   std::optional<int64_t> hint_ms_;
   std::string goodbye_;

@@ -9,11 +9,11 @@ const EventId kOurs = *EventId::FromBytes(std::string(16, 'o'));
 const std::string kSame(16, 'o');
 const std::string kOther(16, 'x');
 
-OurSide Ours(uint64_t acked_to, uint64_t last) {
+OurSide Ours(uint64_t trusted_to, uint64_t last) {
   OurSide ours;
   ours.running = true;
   ours.last = last;
-  ours.acked_to = acked_to;
+  ours.trusted_to = trusted_to;
   ours.id = kOurs;
   return ours;
 }

@@ -1,6 +1,7 @@
 #include "tests/sync/model_outbox.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sluice::sync {
 
@@ -21,6 +22,7 @@ ModelOutbox::ModelOutbox(const ModelOutbox& other, Random& random)
   lines_ = other.lines_;
   acknowledged_ = other.acknowledged_;
   keys_ = other.keys_;
+  origins_ = other.origins_;
   for (Line& line : lines_) line = Line{.logs = std::move(line.logs)};
 }
 
@@ -90,6 +92,8 @@ void ModelOutbox::Trim(Queue queue, size_t items) {
     const auto end = log.items.upper_bound(std::min(log.acked, log.synced));
     size_t acked = static_cast<size_t>(std::distance(log.items.begin(), end));
     while (acked > items) {
+      // What goes is known to be acknowledged from then on.
+      log.acked_durably = std::max(log.acked_durably, log.items.begin()->second.last);
       log.items.erase(log.items.begin());
       --acked;
     }
@@ -144,6 +148,18 @@ bool ModelOutbox::EverAcknowledged(const EventId& id) const {
   return acknowledged_.contains(id);
 }
 
+bool ModelOutbox::Holds(const EventId& id) const {
+  const std::lock_guard lock(mutex_);
+  for (const Line& line : lines_) {
+    for (const Log& log : line.logs) {
+      for (const auto& [last, item] : log.items) {
+        if (!item.IsGap() && item.id == id) return true;
+      }
+    }
+  }
+  return false;
+}
+
 uint64_t ModelOutbox::synced_to(Queue queue) const {
   const std::lock_guard lock(mutex_);
   return lines_[QueueIndex(queue)].logs.back().synced;
@@ -185,12 +201,14 @@ absl::Status ModelOutbox::KeyAnew(Queue queue, const EpochId& epoch, uint64_t tr
     const bool running = i + 1 == line.logs.size();
     uint64_t from = std::min(trusted, log.acked) + 1;
     if (from <= log.acked) from = log.items.empty() ? log.acked + 1 : std::clamp(log.items.begin()->second.first, from, log.acked + 1);
-    Cut(line, i, from);
-    if (!running) return absl::OkStatus();
-    for (Line& other : lines_) {
-      Log& last = other.logs.back();
-      if (&other != &line) Cut(other, other.logs.size() - 1, last.acked + 1);
-      other.logs.back().synced = other.logs.back().last;
+    if (!running) {
+      Cut(line, i, from);
+      return absl::OkStatus();
+    }
+    for (Line& each : lines_) {
+      Log& last = each.logs.back();
+      last.synced = last.last;   // an epoch ends safe
+      Cut(each, each.logs.size() - 1, &each == &line ? from : last.acked + 1);
     }
     BeginEpoch();
     return absl::OkStatus();
@@ -203,12 +221,12 @@ void ModelOutbox::Cut(Line& line, size_t index, uint64_t from) {
   const uint64_t before = from - 1;
   Log fresh{.epoch = log.epoch};
   random_.Fill(fresh.epoch.id.bytes);
+  origins_[fresh.epoch.id] = {log.epoch.id, before};
   for (auto it = log.items.lower_bound(from); it != log.items.end(); it = log.items.erase(it)) {
     Item item = std::move(it->second);
     item.epoch = fresh.epoch.id;
     item.first = std::max(item.first, from) - before;
     item.last -= before;
-    if (!item.IsGap()) keys_[{fresh.epoch.id, item.last}] = item.id;
     ++keyed_anew_;
     fresh.items.emplace(item.last, std::move(item));
   }
@@ -221,8 +239,14 @@ void ModelOutbox::Cut(Line& line, size_t index, uint64_t from) {
   log.acked = std::min(log.acked, before);
   log.acked_durably = std::min(log.acked_durably, before);
   const bool empty = log.last == 0;
+  fresh.cut = std::exchange(log.cut, true);
   line.logs.insert(line.logs.begin() + static_cast<ptrdiff_t>(index) + 1, std::move(fresh));
   if (empty) line.logs.erase(line.logs.begin() + static_cast<ptrdiff_t>(index));
+}
+
+uint64_t ModelOutbox::Learn(Line& line, Log& log, uint64_t number) {
+  if (number > log.last && !log.cut && &log != &line.logs.back()) log.last = log.synced = number;
+  return std::min(number, log.last);
 }
 
 void ModelOutbox::NoteAcknowledged(const Log& log) {
@@ -236,10 +260,11 @@ absl::Status ModelOutbox::Recover(Queue queue, const std::vector<Floor>& floors)
   for (const Floor& floor : floors) {
     Log* log = Find(queue, floor.epoch);
     if (log == nullptr) return absl::NotFoundError("no such epoch");
-    log->acked = log->acked_durably = floor.cursor;
-    log->ever_acked = std::max(log->ever_acked, floor.cursor);
+    const uint64_t cursor = Learn(lines_[QueueIndex(queue)], *log, floor.cursor);
+    log->acked = log->acked_durably = cursor;
+    log->ever_acked = std::max(log->ever_acked, cursor);
     NoteAcknowledged(*log);
-    uint64_t next = floor.cursor + 1;
+    uint64_t next = cursor + 1;
     while (next <= log->last) {
       const auto it = log->items.lower_bound(next);
       const uint64_t held_from = it == log->items.end() ? log->last + 1 : it->second.first;
@@ -278,6 +303,7 @@ absl::StatusOr<std::vector<Item>> ModelOutbox::Read(Queue queue, const EpochId& 
 void ModelOutbox::Acknowledge(Queue queue, const EpochId& epoch, uint64_t through) {
   const std::lock_guard lock(mutex_);
   if (Log* log = Find(queue, epoch)) {
+    through = Learn(lines_[QueueIndex(queue)], *log, through);
     log->acked = std::max(log->acked, through);
     log->ever_acked = std::max(log->ever_acked, through);
     NoteAcknowledged(*log);

@@ -50,9 +50,12 @@ class ModelOutbox final : public Outbox {
   bool EverAcknowledged(Queue queue, const EpochId& epoch, uint64_t number) const;
   bool EverAcknowledged(const EventId& id) const;
   uint64_t synced_to(Queue queue) const;   // of the running epoch
-  // Which event had the key, of all that this outbox ever had.
+  // Under which key this outbox first had each event.
   const std::map<std::pair<EpochId, uint64_t>, EventId>& keys() const { return keys_; }
+  // Where what an epoch keyed anew was before: its number 1 followed that number of the other.
+  const std::map<EpochId, std::pair<EpochId, uint64_t>>& origins() const { return origins_; }
   uint64_t keyed_anew() const { return keyed_anew_; }   // items
+  bool Holds(const EventId& id) const;
   void FailReads(bool fail) { fail_reads_ = fail; }
   void FailKeyAnew(bool fail) { fail_key_anew_ = fail; }
 
@@ -78,6 +81,7 @@ class ModelOutbox final : public Outbox {
     uint64_t acked = 0;
     uint64_t acked_durably = 0;
     uint64_t ever_acked = 0;
+    bool cut = false;   // what followed was keyed anew: numbers above the last are another box's
   };
   struct Line {
     std::vector<Log> logs;   // in start order; the last is the running one
@@ -90,6 +94,8 @@ class ModelOutbox final : public Outbox {
   const Log* Find(Queue queue, const EpochId& epoch) const;
   void BeginEpoch();
   void NoteAcknowledged(const Log& log);
+  // The cloud has the number: of an epoch that is over it may know more than we.
+  uint64_t Learn(Line& line, Log& log, uint64_t number);
   // Moves everything of the log from number `from` on into an epoch of its own behind it.
   void Cut(Line& line, size_t log, uint64_t from);
 
@@ -101,6 +107,7 @@ class ModelOutbox final : public Outbox {
   std::array<Line, kQueueCount> lines_;
   std::set<EventId> acknowledged_;
   std::map<std::pair<EpochId, uint64_t>, EventId> keys_;
+  std::map<EpochId, std::pair<EpochId, uint64_t>> origins_;
   uint64_t keyed_anew_ = 0;
   std::atomic<bool> fail_reads_{false};
   std::atomic<bool> fail_key_anew_{false};

@@ -69,6 +69,8 @@ absl::StatusOr<ingest::Applied> ModelStore::Apply(const ingest::Lease& lease, co
                                     .epoch = epoch,
                                     .number = item.first,
                                     .payload = item.bytes});
+      } else {
+        ++repeats_;
       }
     }
     row.number = item.last;
@@ -139,6 +141,11 @@ bool ModelStore::leased(const std::string& gateway, Queue queue) const {
 uint64_t ModelStore::applies() const {
   const std::lock_guard lock(mutex_);
   return applies_;
+}
+
+uint64_t ModelStore::repeats() const {
+  const std::lock_guard lock(mutex_);
+  return repeats_;
 }
 
 void ModelStore::SetCursor(const std::string& gateway, Queue queue, const EpochId& epoch, uint64_t number, EventId id) {

@@ -60,6 +60,7 @@ class ModelStore final : public ingest::CursorStore {
   std::vector<DeclaredLoss> losses() const;
   bool leased(const std::string& gateway, Queue queue) const;
   uint64_t applies() const;
+  uint64_t repeats() const;   // records whose event had had its effect under another key
   // Where the epoch stands now, whoever did it.
   void SetCursor(const std::string& gateway, Queue queue, const EpochId& epoch, uint64_t number, EventId id);
 
@@ -99,6 +100,7 @@ class ModelStore final : public ingest::CursorStore {
   int64_t lease_us_ = 0;
   int failures_ = 0;
   uint64_t applies_ = 0;
+  uint64_t repeats_ = 0;
 };
 
 }  // namespace sluice::sync

@@ -480,6 +480,27 @@ TEST_F(SenderTest, AcceptsItsOwnEventAtTheCursor) {
   EXPECT_TRUE(sender_->OnFrame(welcome, now_).ok());
 }
 
+TEST_F(SenderTest, BeginsAnotherEpochWhenATwinTakesTheLeaseAgainAndAgain) {
+  Append(4);
+  const EpochId contested = outbox_.running().id;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(outbox_.running().id, contested);
+    v1::ServerFrame welcome = WelcomeFor(Hello());
+    if (i > 0) SetCursor(welcome, 0, 3);
+    ASSERT_TRUE(sender_->OnFrame(welcome, now_).ok());
+    NextBatch();
+    if (i == 0) {
+      ASSERT_TRUE(Ack(3).ok());
+    }
+    now_ += 200 * kSecond;
+    const StreamEnd end = sender_->Disconnected(absl::AbortedError("lease lost"), std::nullopt, now_);
+    EXPECT_FALSE(end.slow);
+  }
+  EXPECT_THAT(seen_.alarms, testing::ElementsAre(Alarm::kCloned));
+  EXPECT_NE(outbox_.running().id, contested);
+  EXPECT_EQ(Hello().epochs(0).epoch(), contested.View()) << "so that the cloud sees who follows whom";
+}
+
 TEST_F(SenderTest, DoesNotSendEpochsOfAnotherGateway) {
   outbox_.AddForeignEpoch(queue_, "g9", 3);
   Append(1);

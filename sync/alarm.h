@@ -25,6 +25,8 @@ class Observer {
   virtual ~Observer() = default;
   virtual void OnAlarm(Queue queue, Alarm alarm, const std::string& text) = 0;
   virtual void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) = 0;
+  // The certificate names another shop, and an epoch of it has begun: what is accepted from now on is that shop's.
+  virtual void OnShopChanged(const std::string& /*shop*/) {}
 };
 
 }  // namespace sluice::sync

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/status.h"
+#include "sync/identity_watch.h"
 #include "sync/mailbox.h"
 #include "sync/stream.h"
 
@@ -17,6 +18,8 @@ namespace {
 constexpr int64_t kLongestWaitUs = 1'000'000;
 constexpr int64_t kLeastWaitUs = 100;
 constexpr int64_t kCancelWaitUs = 1'000'000;
+// A stream that leaves for a new certificate may still take its acknowledgements for so long.
+constexpr int64_t kLeaveUs = 5'000'000;
 
 // One queue: its sender, when to try, and the stream if there is one. For the uplink's thread.
 struct Line {
@@ -33,6 +36,8 @@ struct Line {
   uint64_t tries = 0;        // also tells the callbacks of this stream from those of an older one
   bool writing = false;
   bool half_closed = false;
+  int64_t leave_by_us = 0;   // set: it ends in good order, or else then
+  std::string certificate;   // of the stream
   std::string detail, last_alarm, last_dead_letter;
   std::string clock_complaint;   // of this try, until the cloud has welcomed us all the same
 };
@@ -40,7 +45,7 @@ struct Line {
 class UplinkImpl final : public Uplink, private Observer {
  public:
   UplinkImpl(UplinkOptions options, Outbox& outbox, const Clock& clock, Random& random, Observer* observer)
-      : options_(std::move(options)), outbox_(outbox), clock_(clock), observer_(observer) {
+      : options_(std::move(options)), outbox_(outbox), clock_(clock), observer_(observer), identity_watch_(options_.identity) {
     for (const Queue queue : options_.queues) {
       lines_.push_back(std::make_unique<Line>(options_, queue, outbox, share_, static_cast<Observer*>(this), random));
       outbox_.SetWakeup(queue, [mailbox = mailbox_, queue] { mailbox->Wake(queue); });
@@ -87,7 +92,8 @@ class UplinkImpl final : public Uplink, private Observer {
     for (const auto& line : lines_) line->retry.Prompt(clock_.MonotonicUs());
     while (!stopping_) {
       const int64_t now = clock_.MonotonicUs();
-      int64_t wake = now + kLongestWaitUs;
+      if (now >= look_at_identity_us_) LookAtIdentity(now);
+      int64_t wake = std::min(now + kLongestWaitUs, look_at_identity_us_);
       for (const auto& line : lines_) wake = std::min(wake, Pump(*line, now));
       Publish(now);
       HandleMail(std::max(wake - clock_.MonotonicUs(), kLeastWaitUs));
@@ -112,6 +118,7 @@ class UplinkImpl final : public Uplink, private Observer {
       Connect(line, now);
       if (line.stream == nullptr) return line.retry.next_try_us();
     }
+    if (line.leave_by_us != 0) return Leave(line, now);
     if (line.writing) {
       if (const absl::Status overdue = line.sender.Overdue(now); !overdue.ok()) End(line, overdue, std::nullopt);
       return now + kLongestWaitUs;
@@ -127,6 +134,44 @@ class UplinkImpl final : public Uplink, private Observer {
     return now + kLongestWaitUs;
   }
 
+  // Streams with another certificate than the one that is in the files now end.
+  void LookAtIdentity(int64_t now) {
+    look_at_identity_us_ = now + options_.identity_poll_ms * 1000;
+    identity_due_ |= identity_watch_.Changed();
+    if (!identity_due_) return;
+    const absl::StatusOr<Credentials> credentials = LoadCredentials(options_.identity);
+    if (!credentials.ok()) return;
+    identity_due_ = !TakeShop(credentials->identity);
+    for (const auto& line : lines_) {
+      if (line->stream == nullptr) {
+        line->retry.Prompt(now);
+      } else if (line->certificate != credentials->certificate_pem && line->leave_by_us == 0) {
+        line->leave_by_us = now + kLeaveUs;
+      }
+    }
+  }
+
+  // False: the certificate names another shop than the running epoch, and there is no room for a new one yet.
+  bool TakeShop(const GatewayIdentity& identity) {
+    const Epoch running = outbox_.RunningEpoch(lines_.front()->queue);
+    if (identity.gateway != running.gateway || identity.shop == running.shop) return true;
+    if (!outbox_.BeginEpoch(identity.shop).ok()) return false;
+    if (observer_ != nullptr) observer_->OnShopChanged(identity.shop);
+    return true;
+  }
+
+  int64_t Leave(Line& line, int64_t now) {
+    if (!line.writing && !line.half_closed) {
+      line.half_closed = true;
+      line.stream->HalfClose();
+    }
+    if (now >= line.leave_by_us) {
+      End(line, absl::UnavailableError("the certificate changed"), std::nullopt);
+      return line.retry.next_try_us();
+    }
+    return line.leave_by_us;
+  }
+
   void Connect(Line& line, int64_t now) {
     ++line.tries;
     line.writing = line.half_closed = false;
@@ -135,6 +180,8 @@ class UplinkImpl final : public Uplink, private Observer {
     if (!credentials.ok()) return End(line, credentials.status(), std::nullopt);
     line.clock_complaint = ClockComplaint(StrCat("certificate ", options_.identity.certificate), credentials->validity,
                                           clock_.WallMs());
+    if (!TakeShop(credentials->identity)) identity_due_ = true;
+    line.certificate = credentials->certificate_pem;
     const absl::Status connected = line.sender.Connected(StreamIdentity{.gateway = credentials->identity.gateway,
                                                                         .shop = credentials->identity.shop,
                                                                         .hardware_id = options_.hardware_id,
@@ -175,6 +222,7 @@ class UplinkImpl final : public Uplink, private Observer {
     line.detail = StrCat(line.clock_complaint, line.clock_complaint.empty() ? "" : "; ",
                          AsStd(absl::StatusCodeToString(end.status.code())), ": ", MessageOf(end.status));
     line.retry.Ended(end, link_down_, now);
+    if (std::exchange(line.leave_by_us, 0) != 0) line.retry.Prompt(now);
   }
 
   // Half-closes, takes what still comes, then cancels.
@@ -272,6 +320,9 @@ class UplinkImpl final : public Uplink, private Observer {
   LinkShare share_;
   std::vector<std::unique_ptr<Line>> lines_;
   size_t open_streams_ = 0;   // whose end has not come yet
+  IdentityWatch identity_watch_;
+  int64_t look_at_identity_us_ = 0;
+  bool identity_due_ = false;   // it changed, and could not be used yet
   bool running_ = false;
   bool stopping_ = false;
   bool link_down_ = false;

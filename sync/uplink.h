@@ -32,6 +32,7 @@ struct UplinkOptions {
   RetryOptions retry;
   ChannelOptions channel;
   int64_t stop_timeout_ms = 2'000;   // what is in flight may still be acknowledged; then the streams are cancelled
+  int64_t identity_poll_ms = 2'000;  // how often the identity files are looked at
 };
 
 enum class LinkState {
@@ -57,6 +58,10 @@ struct QueueStatus {
 };
 
 // Thread-safe. One thread of its own runs all senders and calls outbox and observer; gRPC's threads only post to it.
+//
+// Identity files may be replaced at any time: streams that are open end in good order and come back with the new ones. If the
+// certificate names another shop, another epoch begins first (delivery case 25). Files that cannot be used yet, for one of
+// them is still the old one, change nothing for the streams that are open.
 class Uplink {
  public:
   // `outbox`, `clock`, `random` and `observer` (may be null) outlive the uplink. InvalidArgument: an address that is

@@ -70,10 +70,11 @@ ControlView::ControlView(Rooms rooms)
 pb::GetStatusResponse ControlView::GetStatus() {
   pb::GetStatusResponse status;
   status.set_gateway_id(rooms_.gateway);
-  status.set_shop_id(rooms_.shop);
   status.set_version(rooms_.version);
   status.set_started_ms(rooms_.started_ms);
-  status.set_epoch(rooms_.journal.epoch().id.ToHex());
+  const Epoch epoch = rooms_.journal.epoch();
+  status.set_shop_id(epoch.shop);
+  status.set_epoch(epoch.id.ToHex());
   status.set_clock_state(ClockStateName(rooms_.clock_watch.state()));
 
   const intake::Figures intake = rooms_.intake.figures();

@@ -27,7 +27,7 @@ struct Rooms {
   const std::vector<std::unique_ptr<devices::Driver>>& drivers;
   health::Warnings& warnings;
   const Clock& clock;
-  std::string gateway, shop, version;
+  std::string gateway, version;
   int64_t started_ms = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -46,7 +47,8 @@ class IntakeSnapshots final : public outbox::Snapshots {
 // What the links have to say, into log and warnings.
 class LinkObserver final : public sync::Observer {
  public:
-  explicit LinkObserver(WarningRules& rules) : rules_(rules) {}
+  LinkObserver(WarningRules& rules, std::function<void(const std::string&)> shop_changed)
+      : rules_(rules), shop_changed_(std::move(shop_changed)) {}
   void OnAlarm(Queue queue, sync::Alarm alarm, const std::string& text) override {
     rules_.Happened(StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
   }
@@ -55,8 +57,14 @@ class LinkObserver final : public sync::Observer {
                  epoch.ToHex(), number, reason);
   }
 
+  void OnShopChanged(const std::string& shop) override {
+    spdlog::info("the certificate names shop {}: an epoch of it has begun", shop);
+    shop_changed_(shop);
+  }
+
  private:
   WarningRules& rules_;
+  const std::function<void(const std::string&)> shop_changed_;
 };
 
 class DaemonImpl final : public Daemon {
@@ -81,7 +89,7 @@ class DaemonImpl final : public Daemon {
   health::Counters counters_;
   health::Warnings warnings_{clock_, counters_};
   WarningRules rules_{warnings_, clock_};
-  LinkObserver link_observer_{rules_};
+  LinkObserver link_observer_{rules_, [this](const std::string& shop) { intake_->SetShop(shop); }};
   std::optional<Sealer> sealer_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<intake::ClockWatch> clock_watch_;
@@ -114,7 +122,6 @@ absl::Status DaemonImpl::Open(const config::Config& config) {
                                               .warnings = warnings_,
                                               .clock = clock_,
                                               .gateway = identity->gateway,
-                                              .shop = identity->shop,
                                               .version = kVersion,
                                               .started_ms = started_ms});
   ASSIGN_OR_RETURN(control_, control::ControlServer::Start(ControlOptions(config), *view_));

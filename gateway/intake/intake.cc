@@ -56,6 +56,7 @@ Intake::Intake(Options options, journal::Journal& journal, const Clock& clock, R
       random_(random),
       clock_watch_(clock_watch),
       chores_(std::make_shared<Chores>()),
+      shop_(options_.shop),
       devices_(options_.max_devices, chores_,
                [this](const std::string& id) {
                  const std::lock_guard lock(rows_mutex_);
@@ -88,6 +89,16 @@ void Intake::SetReceiptChannel(const std::string& source, devices::ReceiptChanne
   receipts_.SetChannel(source, channel);
 }
 
+void Intake::SetShop(std::string shop) {
+  const std::lock_guard lock(shop_mutex_);
+  shop_ = std::move(shop);
+}
+
+std::string Intake::Shop() const {
+  const std::lock_guard lock(shop_mutex_);
+  return shop_;
+}
+
 absl::Status Intake::Accept(const std::string& source, const std::string& where, devices::DecodedEvent decoded) {
   return Take(source, where, decoded.event, Patience::kWait, nullptr);
 }
@@ -111,9 +122,12 @@ void Intake::WhenRoom(absl::AnyInvocable<void()> room) {
 absl::Status Intake::Take(const std::string& source, const std::string& where, DeviceEvent& event, Patience patience,
                           devices::SafeCompletion safe) {
   if (stopping_) return absl::UnavailableError("the gateway is stopping");
-  if (absl::Status status = Validate(event, options_.gateway, options_.shop); !status.ok()) {
+  if (absl::Status status = Validate(event, options_.gateway, Shop()); !status.ok()) {
     return Refuse(source, where, event, std::move(status));
   }
+  // They were true, and have done their service: whose it is says the epoch, which may change before it is written.
+  event.clear_gateway_id();
+  event.clear_shop_id();
   const std::shared_ptr<Device> device = devices_.FindOrAdd(event.device_id(), clock_.MonotonicUs());
   std::unique_lock order(device->order, std::defer_lock);
   if (patience == Patience::kWait) {

@@ -30,7 +30,7 @@
 namespace sluice::intake {
 
 struct Options {
-  std::string gateway, shop;                // our own names; an event that claims others is refused
+  std::string gateway, shop;                // our own names at the start; an event that claims others is refused
   size_t max_event_bytes = 64u << 10;       // encoded; must not exceed the journal's max_record_bytes
   int64_t receipt_interval_ms = 50;
   size_t max_devices = 10'000;              // remembered at a time
@@ -71,6 +71,10 @@ class Intake final : public devices::EventSink {
   void Start();
   // Accept and Offer return Unavailable from now on, also to those who wait for room. What is owed by now is receipted.
   void Shutdown();
+
+  // The gateway has moved: events that claim another shop than this are refused from now on. The journal's epoch says to
+  // which shop an accepted one belongs.
+  void SetShop(std::string shop);
 
   // Where the receipts of a source's devices go; null: nowhere any more. No call into the channel is under way afterwards.
   void SetReceiptChannel(const std::string& source, devices::ReceiptChannel* channel);
@@ -133,6 +137,7 @@ class Intake final : public devices::EventSink {
   void RestoreRecord(const Item& item);
   void SetSource(Device& device, const std::string& source);
   absl::Status AppendFix(Queue queue);
+  std::string Shop() const;
 
   const Options options_;
   journal::Journal& journal_;
@@ -140,6 +145,9 @@ class Intake final : public devices::EventSink {
   Random& random_;
   ClockWatch& clock_watch_;
   const std::shared_ptr<Chores> chores_;
+
+  mutable std::mutex shop_mutex_;
+  std::string shop_;   // guarded by shop_mutex_
 
   std::mutex rows_mutex_;
   // Guarded by rows_mutex_: what goes with the next TakeChanged beside the changed devices.

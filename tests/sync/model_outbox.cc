@@ -125,6 +125,11 @@ void ModelOutbox::Lose(Queue queue, const EpochId& epoch, uint64_t number) {
   Find(queue, epoch)->items.erase(number);
 }
 
+Epoch ModelOutbox::running() const {
+  const std::lock_guard lock(mutex_);
+  return running_;
+}
+
 bool ModelOutbox::Drained(Queue queue) const {
   const std::lock_guard lock(mutex_);
   const auto& logs = lines_[QueueIndex(queue)].logs;

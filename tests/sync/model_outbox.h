@@ -43,7 +43,7 @@ class ModelOutbox final : public Outbox {
   // Forgets a pending record without declaring the loss: an outbox with a defect.
   void Lose(Queue queue, const EpochId& epoch, uint64_t number);
 
-  const Epoch& running() const { return running_; }
+  Epoch running() const;
   bool Drained(Queue queue) const;
   bool link_up(Queue queue) const;
   // The cloud acknowledged the number at some time.

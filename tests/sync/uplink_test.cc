@@ -10,6 +10,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <thread>
 
 #include "base/file.h"
@@ -62,6 +63,7 @@ class UplinkTest : public testing::Test {
     options.identity = {folder_ / "gateway.pem", folder_ / "gateway.key", folder_ / "ca.pem"};
     options.hardware_id = "box-1";
     options.software = "sluiced test";
+    options.identity_poll_ms = 20;
     options.retry = {.spread_ms = 50, .base_ms = 50, .cap_ms = 200, .prompt_ms = 1, .slow_min_ms = 600'000,
                      .slow_max_ms = 600'000};
     return options;
@@ -255,6 +257,51 @@ TEST_F(UplinkTest, TakesARenewedCertificateWithTheNextTry) {
   EXPECT_THAT(StatusOf(Queue::kAttendance).detail, testing::HasSubstr("gateway.pem"));
   UseCertificate(authority_.IssueGateway("s1", "g1"));
   ASSERT_TRUE(EventuallyDrained());
+}
+
+TEST_F(UplinkTest, AnotherShopIsAnotherEpochWithoutARestart) {
+  for (int i = 0; i < 100; ++i) {
+    for (const Queue queue : kAllQueues) outbox_.Append(queue, Payload());
+  }
+  StartUplink();
+  ASSERT_TRUE(EventuallyDrained());
+  UseCertificate(authority_.IssueGateway("s2", "g1"));
+  ASSERT_TRUE(Eventually([&] { return outbox_.running().shop == "s2"; }));
+  for (int i = 0; i < 50; ++i) {
+    for (const Queue queue : kAllQueues) outbox_.Append(queue, Payload());
+  }
+  ASSERT_TRUE(EventuallyDrained());
+  std::map<std::pair<Queue, std::string>, int> effects;
+  for (const Effect& effect : store_.effects()) ++effects[{effect.queue, effect.shop}];
+  for (const Queue queue : kAllQueues) {
+    EXPECT_EQ((effects[{queue, "s1"}]), 100);
+    EXPECT_EQ((effects[{queue, "s2"}]), 50);
+    EXPECT_EQ(StatusOf(queue).last_alarm, "");
+  }
+}
+
+TEST_F(UplinkTest, OpenStreamsTakeUpARenewedCertificateInGoodOrder) {
+  StartUplink();
+  outbox_.Append(Queue::kInventory, Payload());
+  ASSERT_TRUE(EventuallyDrained());
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).link == LinkState::kStreaming; }));
+  const uint64_t tries = StatusOf(Queue::kInventory).tries;
+  const EpochId epoch = outbox_.running().id;
+  // The key comes later: until then nothing may happen to what works.
+  const fakes::TestCertificate renewed = authority_.IssueGateway("s1", "g1");
+  Write("gateway.pem", renewed.certificate_pem);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));   // five looks
+  EXPECT_EQ(StatusOf(Queue::kInventory).tries, tries);
+  EXPECT_EQ(StatusOf(Queue::kInventory).link, LinkState::kStreaming);
+  Write("gateway.key", renewed.private_key_pem);
+  ASSERT_TRUE(Eventually([&] {
+    return StatusOf(Queue::kInventory).tries > tries && StatusOf(Queue::kInventory).link == LinkState::kStreaming;
+  }));
+  EXPECT_EQ(StatusOf(Queue::kInventory).tries, tries + 1);
+  outbox_.Append(Queue::kInventory, Payload());
+  ASSERT_TRUE(EventuallyDrained());
+  ExpectEachOnceInOrder(Queue::kInventory, 2);
+  EXPECT_EQ(outbox_.running().id, epoch);
 }
 
 TEST_F(UplinkTest, GoesTheSlowWayWhenTheEpochIsAnotherGatewaysUntilTold) {

@@ -158,6 +158,24 @@ TEST_F(IntakeTest, AForeignClaimIsDeniedAndCountedApart) {
   EXPECT_TRUE(Accept(std::move(own)).ok());
 }
 
+TEST_F(IntakeTest, AfterAMoveTheOtherShopIsTheOwnOne) {
+  const auto claim = [](uint64_t seq, const std::string& shop) {
+    auto event = Sale("vm-1", 7, seq);
+    event.event.set_shop_id(shop);
+    return event;
+  };
+  EXPECT_TRUE(Accept(claim(1, "shop-1")).ok());
+  intake->SetShop("shop-2");
+  EXPECT_TRUE(absl::IsPermissionDenied(Accept(claim(2, "shop-1"))));
+  EXPECT_TRUE(Accept(claim(3, "shop-2")).ok());
+  ASSERT_THAT(journal.items(), SizeIs(2));
+  for (const Item& item : journal.items()) {
+    event::v1::DeviceEvent event;
+    ASSERT_TRUE(event.ParseFromString(item.bytes));
+    EXPECT_EQ(event.shop_id(), "") << "the epoch says whose it is";
+  }
+}
+
 TEST_F(IntakeTest, AnEventThatIsTooLargeIsRefusedBeforeTheJournalSeesIt) {
   devices::DecodedEvent large;
   large.event.set_device_id("vm-1");

@@ -2,10 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <vector>
 
+#include "devices/transport/mqtt_fifo.h"
 #include "devices/transport/mqtt_kept.h"
 
 namespace sluice::transport {
@@ -49,8 +49,8 @@ class MqttOutbound {
  private:
   uint16_t FreePacketId();
 
-  std::deque<Flight> flights_;        // have a packet id; sent ones before those still to be sent again
-  std::deque<MqttDelivery> waiting_;
+  std::vector<Flight> flights_;       // have a packet id; sent ones before those still to be sent again
+  MqttFifo<MqttDelivery> waiting_;
   size_t in_flight_ = 0;
   size_t bytes_ = 0;
   uint16_t last_id_ = 0;

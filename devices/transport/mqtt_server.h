@@ -17,6 +17,14 @@
 
 namespace sluice::transport {
 
+// Decoded into again and again, so that a packet costs no memory of its own, and a silent connection none at all.
+struct MqttScratch {
+  MqttPublish publish;    // of the client that is worked on
+  MqttPublish outgoing;   // to any client: also while another one's publish is spread
+  MqttAck ack;
+  MqttInbound::Ack due;
+};
+
 class MqttServer final : public MqttSessions {
  public:
   MqttServer(MqttSessionOptions options, MqttHost& host, Random& random);
@@ -39,6 +47,7 @@ class MqttServer final : public MqttSessions {
   // For the connections.
   const MqttSessionOptions& options() const { return options_; }
   MqttHost& host() { return host_; }
+  MqttScratch& scratch() { return scratch_; }
   MqttSessionFigures& count() { return figures_; }
   bool shut_down() const { return shut_down_; }
   size_t max_slots() const;
@@ -103,6 +112,7 @@ class MqttServer final : public MqttSessions {
   MqttHost& host_;
   Random& random_;
   MqttSessionFigures figures_;
+  MqttScratch scratch_;
   bool shut_down_ = false;
 
   std::vector<std::unique_ptr<MqttServerSession>> sessions_;   // by slot

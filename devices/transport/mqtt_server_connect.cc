@@ -22,13 +22,13 @@ void MqttServerConnection::OnConnect(const MqttFrame& frame, int64_t now_ms) {
   MqttFrame kept = frame;
   kept.body = std::string_view(connect_bytes_).substr(frame.header_size);
   MqttFault fault;
-  const bool good = DecodeMqtt(kept, &connect_, &fault);
-  level_ = connect_.level;
-  client_max_packet_ = connect_.properties.number(P::kMaximumPacketSize, kMqttMaxPacket);
+  const bool good = DecodeMqtt(kept, connect_.get(), &fault);
+  level_ = connect_->level;
+  client_max_packet_ = connect_->properties.number(P::kMaximumPacketSize, kMqttMaxPacket);
   if (!good) return Fault(fault, now_ms);
-  client_receive_maximum_ = static_cast<uint16_t>(connect_.properties.number(P::kReceiveMaximum, 65'535));
-  problem_information_ = connect_.properties.number(P::kRequestProblemInformation, 1) == 1;
-  client_id_ = std::string(connect_.client_id);
+  client_receive_maximum_ = static_cast<uint16_t>(connect_->properties.number(P::kReceiveMaximum, 65'535));
+  problem_information_ = connect_->properties.number(P::kRequestProblemInformation, 1) == 1;
+  client_id_ = std::string(connect_->client_id);
   MqttReason reason = MqttReason::kSuccess;
   std::string_view why;
   if (!CheckConnect(&reason, &why)) {
@@ -37,8 +37,8 @@ void MqttServerConnection::OnConnect(const MqttFrame& frame, int64_t now_ms) {
   }
   state_ = State::kAuthenticating;
   heard_ms_ = now_ms;
-  server_.host().Authenticate(*this, {level_, connect_.client_id, connect_.has_user_name, connect_.has_password,
-                                      connect_.user_name, connect_.password});
+  server_.host().Authenticate(*this, {level_, connect_->client_id, connect_->has_user_name, connect_->has_password,
+                                      connect_->user_name, connect_->password});
 }
 
 // What can be said without knowing who it is.
@@ -49,23 +49,23 @@ bool MqttServerConnection::CheckConnect(MqttReason* reason, std::string_view* wh
     *why = text;
     return false;
   };
-  if (connect_.properties.has(P::kAuthenticationMethod)) {
+  if (connect_->properties.has(P::kAuthenticationMethod)) {
     return refuse(MqttReason::kBadAuthenticationMethod, "no authentication method is known here [MQTT-4.12.0-1]");
   }
-  if (connect_.client_id.empty() && level_ == MqttLevel::k311 && !connect_.clean) {
+  if (connect_->client_id.empty() && level_ == MqttLevel::k311 && !connect_->clean) {
     return refuse(MqttReason::kClientIdentifierNotValid, "an empty client identifier wants a clean session [MQTT-3.1.3-8]");
   }
-  if (connect_.client_id.size() > options.max_client_id_bytes) {
+  if (connect_->client_id.size() > options.max_client_id_bytes) {
     return refuse(MqttReason::kClientIdentifierNotValid, "the client identifier is too long");
   }
   if (server_.count().connections > options.max_connections) {
     return refuse(MqttReason::kQuotaExceeded, "too many connections");
   }
-  if (!connect_.has_will) return true;
-  if (connect_.will.topic.size() > options.max_topic_bytes || CountMqttLevels(connect_.will.topic) > options.max_topic_levels) {
+  if (!connect_->has_will) return true;
+  if (connect_->will.topic.size() > options.max_topic_bytes || CountMqttLevels(connect_->will.topic) > options.max_topic_levels) {
     return refuse(MqttReason::kTopicNameInvalid, "the will topic is too long");
   }
-  if (connect_.will.properties.number(P::kPayloadFormatIndicator, 0) == 1 && !IsUtf8(connect_.will.payload)) {
+  if (connect_->will.properties.number(P::kPayloadFormatIndicator, 0) == 1 && !IsUtf8(connect_->will.payload)) {
     return refuse(MqttReason::kPayloadFormatInvalid, "the will is not the UTF-8 it claims to be");
   }
   return true;
@@ -91,14 +91,14 @@ void MqttServerConnection::AuthenticationRefused(MqttReason reason, std::string_
 void MqttServerConnection::Authenticated(std::shared_ptr<const MqttIdentity> identity, int64_t now_ms) {
   if (state_ != State::kAuthenticating) return;
   identity_ = std::move(identity);
-  if (connect_.has_will && !Allows(identity_->publish, connect_.will.topic)) {
+  if (connect_->has_will && !Allows(identity_->publish, connect_->will.topic)) {
     ++server_.count().not_authorized;
     return Refuse(MqttReason::kNotAuthorized, "the will topic is not this device's", now_ms);
   }
   const bool assigned = client_id_.empty();
   if (assigned) client_id_ = server_.NewClientId();
   MqttServerSession* session = nullptr;
-  const MqttServer::Attached attached = server_.Attach(*this, identity_, client_id_, connect_.clean, &session, now_ms);
+  const MqttServer::Attached attached = server_.Attach(*this, identity_, client_id_, connect_->clean, &session, now_ms);
   if (attached == MqttServer::Attached::kTooMany) {
     ++server_.count().quota_exceeded;
     return Refuse(MqttReason::kQuotaExceeded, "too many sessions", now_ms);
@@ -108,15 +108,15 @@ void MqttServerConnection::Authenticated(std::shared_ptr<const MqttIdentity> ide
   const MqttSessionOptions& options = server_.options();
   uint32_t asked_expiry_s = 0;
   if (level_ == MqttLevel::k5) {
-    asked_expiry_s = connect_.properties.number(P::kSessionExpiryInterval, 0);
+    asked_expiry_s = connect_->properties.number(P::kSessionExpiryInterval, 0);
     session->expiry_s = std::min(asked_expiry_s, options.max_session_expiry_s);
     may_expire_ = asked_expiry_s != 0;
     const bool ours = options.max_keep_alive_s > 0 &&
-                      (connect_.keep_alive_s == 0 || connect_.keep_alive_s > options.max_keep_alive_s);
-    keep_alive_s_ = ours ? options.max_keep_alive_s : connect_.keep_alive_s;
+                      (connect_->keep_alive_s == 0 || connect_->keep_alive_s > options.max_keep_alive_s);
+    keep_alive_s_ = ours ? options.max_keep_alive_s : connect_->keep_alive_s;
   } else {
-    session->expiry_s = connect_.clean ? 0 : options.v311_session_expiry_s;
-    keep_alive_s_ = connect_.keep_alive_s;
+    session->expiry_s = connect_->clean ? 0 : options.v311_session_expiry_s;
+    keep_alive_s_ = connect_->keep_alive_s;
   }
   TakeWill(now_ms);
   state_ = State::kConnected;
@@ -128,7 +128,7 @@ void MqttServerConnection::Authenticated(std::shared_ptr<const MqttIdentity> ide
     ++server_.count().packet_too_large;
     return End(MqttReason::kPacketTooLarge, "CONNACK exceeds the client's maximum packet size", true, now_ms);
   }
-  connect_ = MqttConnect();
+  connect_.reset();
   std::string().swap(connect_bytes_);
   SendDeliveries(now_ms);
   Work({}, now_ms);
@@ -137,13 +137,13 @@ void MqttServerConnection::Authenticated(std::shared_ptr<const MqttIdentity> ide
 void MqttServerConnection::TakeWill(int64_t now_ms) {
   session_->will = nullptr;
   session_->will_due_ms = kMqttNever;
-  if (!connect_.has_will) return;
+  if (!connect_->has_will) return;
   MqttPublish will;
-  will.topic = connect_.will.topic;
-  will.payload = connect_.will.payload;
-  will.qos = connect_.will.qos;
-  will.retain = connect_.will.retain;
-  will.properties = connect_.will.properties;
+  will.topic = connect_->will.topic;
+  will.payload = connect_->will.payload;
+  will.qos = connect_->will.qos;
+  will.retain = connect_->will.retain;
+  will.properties = connect_->will.properties;
   session_->will_delay_s = will.properties.number(P::kWillDelayInterval, 0);
   session_->will = MqttKept::Make(will, now_ms);
 }
@@ -161,12 +161,12 @@ bool MqttServerConnection::SendConnack(bool session_present, bool assigned, uint
   properties.SetNumber(P::kMaximumPacketSize, options.max_packet_bytes);
   if (options.topic_alias_maximum > 0) properties.SetNumber(P::kTopicAliasMaximum, options.topic_alias_maximum);
   if (assigned) properties.SetText(P::kAssignedClientIdentifier, client_id_);
-  if (keep_alive_s_ != connect_.keep_alive_s) properties.SetNumber(P::kServerKeepAlive, keep_alive_s_);
+  if (keep_alive_s_ != connect_->keep_alive_s) properties.SetNumber(P::kServerKeepAlive, keep_alive_s_);
   properties.SetNumber(P::kSharedSubscriptionAvailable, 0);
   properties.SetNumber(P::kRetainAvailable, 1);
   properties.SetNumber(P::kWildcardSubscriptionAvailable, 1);
   properties.SetNumber(P::kSubscriptionIdentifierAvailable, 1);
-  if (connect_.properties.number(P::kRequestResponseInformation, 0) == 1 && !identity_->response_information.empty()) {
+  if (connect_->properties.number(P::kRequestResponseInformation, 0) == 1 && !identity_->response_information.empty()) {
     properties.SetText(P::kResponseInformation, identity_->response_information);
   }
   if (server_.host().StoreFull()) {

@@ -11,8 +11,10 @@
 namespace sluice::transport {
 
 MqttServerConnection::MqttServerConnection(MqttServer& server, uint64_t id, int64_t now_ms)
-    : server_(server), id_(id), tokens_(server.options().publish_burst), refilled_ms_(now_ms), opened_ms_(now_ms),
-      heard_ms_(now_ms) {
+    : server_(server), id_(id), connect_(std::make_unique<MqttConnect>()), tokens_(server.options().publish_burst),
+      refilled_ms_(now_ms), opened_ms_(now_ms),
+      heard_ms_(now_ms), publish_(server.scratch().publish), outgoing_(server.scratch().outgoing), ack_(server.scratch().ack),
+      due_(server.scratch().due) {
   if (server_.shut_down()) {
     state_ = State::kClosed;
     closed_why_ = "the server is shutting down";

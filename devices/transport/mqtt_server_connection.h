@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "devices/transport/mqtt_fifo.h"
 #include "devices/transport/mqtt_packet.h"
 #include "devices/transport/mqtt_server.h"
 
@@ -130,7 +130,7 @@ class MqttServerConnection final : public MqttConnection {
   bool reading_ = true;
 
   std::string connect_bytes_;                    // the CONNECT packet, until it is answered
-  MqttConnect connect_;                          // views into it
+  std::unique_ptr<MqttConnect> connect_;         // views into it; as long
   size_t client_max_packet_ = kMqttMaxPacket;
   uint16_t client_receive_maximum_ = 65'535;
   bool problem_information_ = true;
@@ -138,7 +138,7 @@ class MqttServerConnection final : public MqttConnection {
   uint16_t keep_alive_s_ = 0;                    // in force; 0: none
 
   std::vector<std::string> aliases_;             // topics by alias - 1
-  std::deque<Waiting> waiting_;                  // publishes that the host had no room for
+  MqttFifo<Waiting> waiting_;                    // publishes that the host had no room for
   size_t waiting_bytes_ = 0;
   bool told_full_ = false;                       // in CONNACK
   double tokens_ = 0;                            // publishes that may come now
@@ -149,10 +149,11 @@ class MqttServerConnection final : public MqttConnection {
   std::string closed_why_;
   MqttReason closed_reason_ = MqttReason::kSuccess;
 
-  // Decoded into again and again, so that a packet costs no memory of its own.
-  MqttPublish publish_, outgoing_;
-  MqttAck ack_;
-  MqttInbound::Ack due_;
+  // The server's: one connection is worked on at a time.
+  MqttPublish& publish_;
+  MqttPublish& outgoing_;
+  MqttAck& ack_;
+  MqttInbound::Ack& due_;
 };
 
 template <typename Packet>

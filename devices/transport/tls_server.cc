@@ -218,6 +218,7 @@ class TlsStream final : public ByteStream {
       unread_.remove_prefix(count);
     } else {
       kept_.erase(0, count);
+      if (kept_.empty()) std::string().swap(kept_);   // a silent connection holds no buffer
     }
     return static_cast<int>(count);
   }

@@ -56,6 +56,9 @@ int main(int argc, char** argv) {
   RaiseDescriptorLimit();
   // Two arenas are enough for our few busy threads; the default of eight per core costs tens of MiB.
   mallopt(M_ARENA_MAX, 2);
+  // Large blocks (a password takes 1 to 64 MiB to verify) go back to the system when they are freed. Without this the first
+  // that is freed raises the bound at which blocks are mapped, and the next ones stay.
+  mallopt(M_MMAP_THRESHOLD, 512 << 10);
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v", spdlog::pattern_time_type::utc);
   spdlog::set_level(spdlog::level::from_str(config->log.level));
   spdlog::flush_on(spdlog::level::info);

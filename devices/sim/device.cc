@@ -79,8 +79,9 @@ size_t Device::Pump(size_t limit) {
     const int64_t now_us = UnixMicroseconds();
     const bool first_open = !open_.AnySent();
     if (!link_->Send(*event)) break;
-    if (first_open) waiting_since_us_ = shared_.clock.MonotonicUs();
-    if (shared_.counters.first_sent_us == 0) shared_.counters.first_sent_us = shared_.clock.MonotonicUs();
+    event->sent_us = shared_.clock.MonotonicUs();
+    if (first_open) waiting_since_us_ = event->sent_us;
+    if (shared_.counters.first_sent_us == 0) shared_.counters.first_sent_us = event->sent_us;
     shared_.ledger.Sent(name_, event->boot, event->seq, event->kind, now_us);
     ++shared_.counters.sent;
     if (event->sent) ++shared_.counters.resent;
@@ -129,6 +130,9 @@ void Device::OnDown(std::string_view reason) {
 void Device::OnPuback(uint64_t boot, uint64_t seq) {
   ++shared_.counters.puback;
   shared_.ledger.Puback(name_, boot, seq);
+  if (const OpenEvent* event = open_.Find(boot, seq); event != nullptr) {
+    shared_.counters.puback_us.Add(shared_.clock.MonotonicUs() - event->sent_us);
+  }
   Answered();
   if (!options_.receipts) Done(boot, seq);
 }

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "devices/sim/family.h"
+#include "devices/sim/histogram.h"
 #include "devices/sim/ledger.h"
 #include "devices/sim/link.h"
 #include "devices/sim/open_events.h"
@@ -33,6 +34,7 @@ struct Counters {
   uint64_t bad_receipts = 0;
   uint64_t disconnects = 0;
   uint64_t bytes = 0;           // of bodies sent
+  Histogram puback_us;          // from the newest sending to its PUBACK
   int64_t first_sent_us = 0;    // monotonic
   int64_t last_answer_us = 0;   // monotonic: the last receipt that closed something (or PUBACK, without receipts)
   std::string last_failure;

@@ -28,6 +28,8 @@ double CpuSeconds() {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+double Ms(int64_t us) { return static_cast<double>(us) * 1e-3; }
+
 void PrintSummary(const sluice::sim::Fleet& fleet, uint64_t boot) {
   const sluice::sim::Counters& c = fleet.counters();
   const double seconds = static_cast<double>(std::max<int64_t>(c.last_answer_us - c.first_sent_us, 0)) * 1e-6;
@@ -37,6 +39,9 @@ void PrintSummary(const sluice::sim::Fleet& fleet, uint64_t boot) {
             << ",\"refused\":" << c.refused << ",\"resent\":" << c.resent << ",\"dup\":" << c.dup << ",\"open\":" << fleet.OpenCount()
             << ",\"server_refused\":" << c.server_refused << ",\"receipts\":" << c.receipts
             << ",\"bad_receipts\":" << c.bad_receipts << ",\"disconnects\":" << c.disconnects
+            << ",\"puback_ms\":{\"p50\":"
+            << Ms(c.puback_us.AtUs(0.5)) << ",\"p99\":" << Ms(c.puback_us.AtUs(0.99)) << ",\"max\":"
+            << Ms(c.puback_us.largest_us()) << "}"
             << ",\"bytes\":" << c.bytes << ",\"seconds\":" << seconds << ",\"cpu_s\":" << CpuSeconds() << "}" << std::endl;
 }
 

@@ -19,6 +19,7 @@ struct OpenEvent {
   bool sent = false;     // at least once, in this process
   bool puback = false;
   bool closed = false;   // named by a receipt, waiting for the lower ones to be closed too
+  int64_t sent_us = 0;   // monotonic: the newest sending
   std::string body;      // JSON object
 };
 

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 
 from demo import Process, Stack, free_port
-from load import Proxy, Result, first_send, run_sim
+from load import Proxy, Result, first_send, run_sim, through_broker
 from measure import (Follower, Refused, cpu_seconds, end_unwaited, first_sends, peak_rss_mib, written_bytes)
 from sluice_side import figures
 
@@ -59,6 +59,7 @@ allow_anonymous true
         """The devices' broker exactly as beside sluiced, and the bridge in it. It speaks 3.1.1: with max_inflight_messages 0
         Mosquitto 2.0.11 announces a receive maximum of 0, which MQTT 5 forbids."""
         stack.broker_port, stack.broker_tls_port = free_port(), free_port()
+        stack.server = through_broker(stack)
         config = stack.write_broker_config()
         cert, key = stack.certificates.issue("bridge", dns=["localhost"])
         with open(config, "a", encoding="utf-8") as out:
@@ -82,7 +83,7 @@ bridge_keyfile {key}
     @staticmethod
     def warm_up(stack):
         follower = Follower([stack.arrived])
-        run_sim(stack, stack.folder / "sim/warm.tsv", 30, prefix="warm-", vending=2, events=40, rate=200, no_receipts=True)
+        run_sim(stack, stack.folder / "sim/warm.tsv", 30, prefix="warm-", vending=2, events=40, rate=200, trust="puback")
         follower.wait_still(1, 10)
         follower.stop()
         if follower.lines < 40:
@@ -109,11 +110,12 @@ bridge_keyfile {key}
             ledger = stack.folder / "sim/run.tsv"
             follower = Follower([stack.arrived], interval=0.02)
             cpu, written = cpu_seconds(broker.pid), written_bytes(broker.pid)
-            totals = run_sim(stack, ledger, 900, no_receipts=True, wait_receipts=120, **load)
+            totals = run_sim(stack, ledger, 900, trust="puback", wait_receipts=120, **load)
             follower.wait_still(1.5, 120)
             follower.stop()
-            result = Result(events=totals["produced"])
+            result = Result(events=totals["produced"], puback=totals["puback_ms"])
             result.eps = result.events / (follower.last_growth - first_send(ledger))
+            result.puback_eps = totals["puback"] / totals["seconds"]
             result.cpu_s_per_100k = (cpu_seconds(broker.pid) - cpu) * 100_000 / result.events
             result.rss_mib = peak_rss_mib(broker.pid)
             end_unwaited(broker)
@@ -129,7 +131,7 @@ bridge_keyfile {key}
             ledger = stack.folder / "sim/run.tsv"
             for proxy in stack.proxies:
                 proxy.down()
-            totals = run_sim(stack, ledger, 1800, no_receipts=True, wait_receipts=300, **load)
+            totals = run_sim(stack, ledger, 1800, trust="puback", wait_receipts=300, **load)
             follower = Follower([stack.arrived], interval=0.01)
             begin = time.time()
             for proxy in stack.proxies:

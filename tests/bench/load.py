@@ -21,35 +21,46 @@ class Result:
     broker_cpu_s_per_100k: float | None = None
     bytes_per_event: float | None = None
     reconnect_s: float | None = None
+    puback_eps: float | None = None               # up to the last PUBACK
     lost: int = 0
     duplicates: int = 0
     counted: bool = False                         # lost and duplicates are in the sum
-    latency: dict = field(default_factory=dict)   # p50, p99, p99_critical, p99_bulk in ms
+    latency: dict = field(default_factory=dict)   # p50, p99, p99_critical, p99_bulk in ms, to the cloud's commit
+    puback: dict = field(default_factory=dict)    # p50, p99, max in ms
 
 
-def paced(rate, seconds, share):
-    return dict(vending=DEVICES, rate=rate, events=int(rate * seconds), critical_share=share)
+def paced(rate, seconds, share, devices=DEVICES):
+    return dict(vending=devices, rate=rate, events=int(rate * seconds), critical_share=share)
 
 
-def flat_out(events, share):
+def flat_out(events, share, devices=DEVICES):
     # The window is wide enough that the wait for receipts, at most every 50 ms, is not what is measured.
-    return dict(vending=DEVICES, flat_out=True, events=events, critical_share=share, window=1024)
+    return dict(vending=devices, flat_out=True, events=events, critical_share=share, window=1024)
+
+
+def through_broker(stack):
+    """What sluice-sim needs to know of the stack's broker."""
+    return dict(broker=f"mqtt://127.0.0.1:{stack.broker_port}", username="sluice-sim",
+                password_file=stack.password("sluice-sim"))
 
 
 def run_sim(stack, ledger, limit, **options):
-    """Runs sluice-sim against the stack's broker to its end; its totals."""
+    """Runs sluice-sim against stack.server (its options) to its end; its totals."""
     name = f"sim-{ledger.stem}"
-    process = stack.start_sim(name=name, broker=f"mqtt://127.0.0.1:{stack.broker_port}", username="sluice-sim",
-                              password_file=stack.password("sluice-sim"), ledger=ledger, json=True,
-                              payload_bytes=200, **options)
+    process = stack.start_sim(name=name, **stack.server, ledger=ledger, json=True, payload_bytes=200, **options)
+    return ended(process, limit)
+
+
+def ended(process, limit):
+    """Totals of a load generator."""
     try:
         process.popen.wait(limit)
     except subprocess.TimeoutExpired:
         process.stop()
-        raise Refused(f"sluice-sim did not end within {limit} s:\n{process.tail()}") from None
+        raise Refused(f"{process.name} did not end within {limit} s:\n{process.tail()}") from None
     lines = [line for line in process.tail(40).splitlines() if line.startswith("{")]
     if not lines:
-        raise Refused(f"sluice-sim ended with {process.popen.returncode}:\n{process.tail()}")
+        raise Refused(f"{process.name} ended with {process.popen.returncode}:\n{process.tail()}")
     totals = json.loads(lines[-1])
     if totals["open"]:
         raise Refused(f"{totals['open']} events without an answer:\n{process.tail()}")

@@ -5,7 +5,7 @@ import time
 from contextlib import contextmanager
 
 from demo import Stack, free_port
-from load import Proxy, Result, first_send, run_sim
+from load import Proxy, Result, first_send, run_sim, through_broker
 from measure import (Follower, Refused, arrivals, cpu_seconds, end_unwaited, first_sends, latencies, peak_rss_mib, percentile,
                      written_bytes)
 
@@ -20,12 +20,11 @@ class SluiceSide:
         self.folder, self.binaries = folder, binaries
 
     @contextmanager
-    def stack(self, name, proxied=False, delay_ms=0):
-        folder = self.folder / f"sluice-{name}"
+    def stack(self, name, proxied=False, delay_ms=0, **how):
+        folder = self.folder / f"{self.name}-{name}"
         shutil.rmtree(folder, ignore_errors=True)
-        with Stack(folder, binaries=self.binaries) as stack:
+        with self.new_stack(folder) as stack:
             stack.retention["bus_file_bytes"] = 1 << 40   # the follower stays with one file
-            stack.start_broker()
             stack.start_cloud()
             stack.proxies, addresses = [], {}
             if proxied:
@@ -33,11 +32,19 @@ class SluiceSide:
                     port = free_port()
                     stack.proxies.append(Proxy(stack, service, port, stack.cloud_addresses[service], delay_ms))
                     addresses[service] = f"127.0.0.1:{port}"
-            stack.start_gateway(config=stack.write_gateway_config(mqtt_tls=False, addresses=addresses))
+            self.start_gateway(stack, addresses, **how)
             stack.bus = [folder / f"cloud/{service}-events.jsonl" for service in SERVICES]
             self.warm_up(stack)
             yield stack
         shutil.rmtree(folder, ignore_errors=True)
+
+    def new_stack(self, folder):
+        return Stack(folder, binaries=self.binaries)
+
+    def start_gateway(self, stack, addresses):
+        stack.start_broker()
+        stack.server = through_broker(stack)
+        stack.start_gateway(config=stack.write_gateway_config(mqtt_tls=False, addresses=addresses))
 
     def warm_up(self, stack):
         """Until an event of each class has gone the whole way: all streams stand."""
@@ -54,19 +61,22 @@ class SluiceSide:
         if verdict["missing"] or result.duplicates:
             print(f"bench: the judge: {verdict}", flush=True)
 
-    def run(self, name, load, delay_ms=0, latency=False):
-        with self.stack(name, proxied=delay_ms > 0, delay_ms=delay_ms) as stack:
-            daemon, broker = stack.processes["sluiced"], stack.processes["mosquitto"]
+    def run(self, name, load, delay_ms=0, latency=False, **how):
+        with self.stack(name, proxied=delay_ms > 0, delay_ms=delay_ms, **how) as stack:
+            daemon, broker = stack.processes["sluiced"], stack.processes.get("mosquitto")
             ledger = stack.folder / "sim/run.tsv"
             follower = Follower(stack.bus, keep=latency, interval=0.0005 if latency else 0.02)
-            cpu, broker_cpu, written = cpu_seconds(daemon.pid), cpu_seconds(broker.pid), written_bytes(daemon.pid)
+            cpu, written = cpu_seconds(daemon.pid), written_bytes(daemon.pid)
+            broker_cpu = cpu_seconds(broker.pid) if broker else 0
             totals = run_sim(stack, ledger, 900, wait_receipts=120, **load)
             follower.wait_still(1.5, 120)
-            result = Result(events=totals["produced"])
+            result = Result(events=totals["produced"], puback=totals["puback_ms"])
             result.eps = result.events / (follower.last_growth - first_send(ledger))
+            result.puback_eps = totals["puback"] / totals["seconds"]
             per_100k = 100_000 / result.events
             result.cpu_s_per_100k = (cpu_seconds(daemon.pid) - cpu) * per_100k
-            result.broker_cpu_s_per_100k = (cpu_seconds(broker.pid) - broker_cpu) * per_100k
+            if broker:
+                result.broker_cpu_s_per_100k = (cpu_seconds(broker.pid) - broker_cpu) * per_100k
             result.rss_mib = peak_rss_mib(daemon.pid)
             self.verdict(stack, ledger, result)
             follower.stop()

@@ -213,14 +213,19 @@ void Session::Append(bool in_sync) {
   auto& stream = truth_.epochs[epoch_].streams[QueueIndex(queue)];
   stream.offered[number].insert(n);
   stream.taken[number] = n;  // before Append, for the completion may come within it
-  Completion done;
-  if (dice_.Below(4) > 0) {
-    done = [this, mark = Mark{Mark::Kind::kSafe, epoch_, queue, number}](absl::Status status) {
+  const bool completes = dice_.Below(4) > 0;
+  const auto done = [&]() -> Completion {
+    if (!completes) return nullptr;
+    return [this, mark = Mark{Mark::Kind::kSafe, epoch_, queue, number}](absl::Status status) {
       if (status.ok()) Note(mark);
     };
-  }
-  const auto taken = journal_->Append(
-      {queue, IdOf(n), static_cast<int64_t>(n), BodyOf(n, shape_.options.max_record_bytes)}, std::move(done));
+  };
+  const NewRecord record{queue, IdOf(n), static_cast<int64_t>(n), BodyOf(n, shape_.options.max_record_bytes)};
+  absl::StatusOr<uint64_t> taken = absl::ResourceExhaustedError("not tried");
+  const bool impatient = dice_.Below(2) == 0;
+  if (impatient) taken = journal_->TryAppend(record, done());
+  // Refused for the moment, while segments are changed, or for want of space: who may wait learns which.
+  if (!taken.ok() && !(impatient && in_sync)) taken = journal_->Append(record, done());
   if (taken.ok()) {
     ASSERT_EQ(*taken, number);
     // So much makes the journal sync by itself. Waiting for it keeps a seed's log the same each time.

@@ -52,7 +52,7 @@ uint64_t Cut(const Session& session, const Session::Shape& shape, Truth& truth, 
     ++images;
     Session::Shape next = shape;
     next.depth = shape.depth + 1;
-    next.steps = static_cast<int>(dice.Below(shape.depth == 0 ? 60 : 20));
+    next.steps = static_cast<int>(dice.Below(shape.depth == 0 ? 40 : 10));
     next.faults = dice.Below(4) == 0 ? shape.faults : 0;
     const fakes::DiskImage image = cuts.Image(dice);
     SCOPED_TRACE(StrCat("power cut ", next.depth, " at operation ", moment, " of ", size));

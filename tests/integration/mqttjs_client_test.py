@@ -160,7 +160,10 @@ class MqttJs(ListenerTest):
             device.heard = 0
             if level == 5:
                 self.assertEqual(device.wait("disconnect")["reason"], 0x93)   # receive maximum exceeded
+                self.assertTrue(device.wait("connect")["present"])
             device.leave()
+        # It learns from it: on the next connection it sends what is left one after the other.
+        self.assertEqual(self.figure(stack, "connects"), 3)
         self.assert_arrived(stack, "vm-0001", numbers(300) + numbers(300, 2), in_order=False)
 
     def test_wills_with_delay(self):

@@ -123,19 +123,24 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view conte
   const std::string temporary = StrCat(path, ".new");
   UniqueFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
   if (!fd) return Failed("create", temporary);
+  absl::Status status;
   // One by one, as only root may give a file to another user; before the mode, which a change of owner narrows.
   constexpr auto kSame = static_cast<uid_t>(-1);
-  if (fchown(fd.get(), kSame, owner.group) != 0 && errno != EPERM) return Failed("chown", temporary);
-  if (fchown(fd.get(), owner.user, kSame) != 0 && errno != EPERM) return Failed("chown", temporary);
-  if (fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) return Failed("chmod", temporary);
-  while (!content.empty()) {
+  if (fchown(fd.get(), kSame, owner.group) != 0 && errno != EPERM) status = Failed("chown", temporary);
+  if (status.ok() && fchown(fd.get(), owner.user, kSame) != 0 && errno != EPERM) status = Failed("chown", temporary);
+  if (status.ok() && fchmod(fd.get(), static_cast<mode_t>(mode)) != 0) status = Failed("chmod", temporary);
+  while (status.ok() && !content.empty()) {
     const ssize_t written = write(fd.get(), content.data(), content.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return Failed("write", temporary);
-    content.remove_prefix(static_cast<size_t>(written));
+    if (written < 0) status = Failed("write", temporary);
+    if (written > 0) content.remove_prefix(static_cast<size_t>(written));
   }
-  if (fsync(fd.get()) != 0) return Failed("fsync", temporary);
-  if (rename(temporary.c_str(), path.c_str()) != 0) return Failed("rename", temporary);
+  if (status.ok() && fsync(fd.get()) != 0) status = Failed("fsync", temporary);
+  if (status.ok() && rename(temporary.c_str(), path.c_str()) != 0) status = Failed("rename", temporary);
+  if (!status.ok()) {
+    unlink(temporary.c_str());  // on a full disk a part of it would only stand in the way
+    return status;
+  }
   PosixFileSystem files;
   const auto folder = std::filesystem::path(path).parent_path().string();
   return files.SyncFolder(folder.empty() ? "." : folder);

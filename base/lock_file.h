@@ -11,13 +11,15 @@ namespace sluice {
 class LockFile {
  public:
   LockFile() = default;
-  // Makes the file if needed and writes the process id into it, for people. FailedPrecondition, naming the holder's
-  // process id, when another process (or another LockFile of this one) has it.
+  // Locks the folder that the file lies in and, where it can be made and opened, the file, with the process id in it for
+  // people: neither a full disk nor what lies in the file's place keeps anybody from the lock. FailedPrecondition, naming
+  // the holder's process id, when another process (or another LockFile of this one) has it.
   static absl::StatusOr<LockFile> Acquire(const std::string& path);
+  // The folder alone; as above.
+  static absl::StatusOr<LockFile> AcquireFolder(const std::string& folder);
 
  private:
-  explicit LockFile(UniqueFd fd) : fd_(std::move(fd)) {}
-  UniqueFd fd_;
+  UniqueFd folder_, file_;
 };
 
 }  // namespace sluice

@@ -7,8 +7,6 @@
 #include <cstring>
 #include <memory>
 
-#include "base/file.h"
-#include "base/random.h"
 #include "base/status.h"
 
 namespace sluice {
@@ -59,26 +57,6 @@ const uint8_t* Bytes(std::string_view text) { return reinterpret_cast<const uint
 }  // namespace
 
 Sealer::Sealer(const std::array<uint8_t, kKeyBytes>& master_key) : master_key_(master_key) {}
-
-absl::StatusOr<Sealer> Sealer::FromFile(const std::string& path) {
-  absl::StatusOr<std::string> content = ReadFile(path, kKeyBytes);
-  if (absl::IsNotFound(content.status())) {
-    SystemRandom random;
-    Key fresh{};
-    random.Fill(fresh);
-    RETURN_IF_ERROR(WriteFileAtomically(path, View(fresh), 0600));
-    return Sealer(fresh);
-  }
-  RETURN_IF_ERROR(content.status());
-  if (content->size() != kKeyBytes) {
-    return absl::InvalidArgumentError(
-        StrCat(path, " must hold exactly ", kKeyBytes, " bytes, it has ", content->size()));
-  }
-  Key key{};
-  std::memcpy(key.data(), content->data(), key.size());
-  OPENSSL_cleanse(content->data(), content->size());
-  return Sealer(key);
-}
 
 std::string Sealer::Seal(const EpochId& epoch, uint32_t domain, uint64_t counter, std::string_view associated,
                          std::string_view plain) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -19,8 +20,13 @@ class Sealer {
   static constexpr size_t kOverhead = 12 + 16;   // nonce, tag
 
   explicit Sealer(const std::array<uint8_t, kKeyBytes>& master_key);
-  // Reads the key file (exactly 32 bytes); makes it, 0600, from the kernel's randomness if it does not exist.
-  static absl::StatusOr<Sealer> FromFile(const std::string& path);
+  Sealer(const Sealer&) = delete;
+  Sealer& operator=(const Sealer&) = delete;
+
+  // False: the key is not on the disk yet, and what is sealed with it would be lost with this process. Seal works all the
+  // same; who keeps what it returns asks first.
+  bool may_seal() const { return may_seal_.load(std::memory_order_relaxed); }
+  void SetMaySeal(bool may) { may_seal_.store(may, std::memory_order_relaxed); }
 
   // nonce || ciphertext || tag. `counter` must never repeat for (epoch, domain).
   std::string Seal(const EpochId& epoch, uint32_t domain, uint64_t counter, std::string_view associated,
@@ -29,7 +35,8 @@ class Sealer {
   absl::StatusOr<std::string> Open(const EpochId& epoch, std::string_view associated, std::string_view sealed) const;
 
  private:
-  std::array<uint8_t, kKeyBytes> master_key_;
+  const std::array<uint8_t, kKeyBytes> master_key_;
+  std::atomic<bool> may_seal_{true};
 };
 
 }  // namespace sluice

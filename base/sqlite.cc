@@ -68,6 +68,7 @@ absl::Status Statement::Run() {
 }
 
 void Statement::Reset() {
+  if (statement_ == nullptr) return;
   sqlite3_reset(statement_.get());
   sqlite3_clear_bindings(statement_.get());
 }

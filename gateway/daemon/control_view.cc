@@ -97,7 +97,10 @@ pb::GetStatusResponse ControlView::GetStatus() {
   AddCounter(status, "journal_bad_records", static_cast<int64_t>(journal.bad_records));
   AddCounter(status, "journal_segments", static_cast<int64_t>(journal.segments));
   AddCounter(status, "journal_waiting", static_cast<int64_t>(journal.waiting));
+  AddCounter(status, "journal_position_failures", static_cast<int64_t>(journal.position_failures));
+  AddCounter(status, "journal_foreign_segments", static_cast<int64_t>(journal.foreign_segments));
   for (const auto& [name, value] : rooms_.outbox.counters()) AddCounter(status, "outbox_" + name, value);
+  for (const auto& [name, value] : rooms_.counters.Values()) AddCounter(status, name, value);
 
   for (const auto& driver : rooms_.drivers) {
     const devices::DriverStatus source = driver->Status();

@@ -26,6 +26,7 @@ struct Rooms {
   sync::Uplink& uplink;
   const std::vector<std::unique_ptr<devices::Driver>>& drivers;
   health::Warnings& warnings;
+  health::Counters& counters;
   const Clock& clock;
   std::string gateway, version;
   int64_t started_ms = 0;

@@ -10,8 +10,9 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/lock_file.h"
 #include "base/random.h"
-#include "base/seal.h"
+#include "base/seal_key.h"
 #include "base/status.h"
 #include "devices/all_drivers.h"
 #include "gateway/control/control_server.h"
@@ -32,6 +33,8 @@ namespace {
 
 // 2026-01-01: no gateway of this make ran before, so a clock below it was never set.
 constexpr int64_t kClockFloorMs = 1'767'225'600'000;
+
+constexpr int64_t kControlRetryUs = 10'000'000;
 
 // The intake's rows as the outbox wants them.
 class IntakeSnapshots final : public outbox::Snapshots {
@@ -80,6 +83,7 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenStore(const config::Config& config, const sync::GatewayIdentity& identity);
   absl::Status OpenLinks(const config::Config& config);
   absl::Status OpenSources(const config::Config& config, const std::string& gateway);
+  absl::Status OpenControl();
   void ReportStart();
 
   // In the order of construction; destroyed in the reverse.
@@ -90,7 +94,8 @@ class DaemonImpl final : public Daemon {
   health::Warnings warnings_{clock_, counters_};
   WarningRules rules_{warnings_, clock_};
   LinkObserver link_observer_{rules_, [this](const std::string& shop) { intake_->SetShop(shop); }};
-  std::optional<Sealer> sealer_;
+  LockFile lock_;
+  std::optional<SealKey> seal_key_;
   std::unique_ptr<journal::Journal> journal_;
   std::unique_ptr<intake::ClockWatch> clock_watch_;
   std::unique_ptr<intake::Intake> intake_;
@@ -99,7 +104,9 @@ class DaemonImpl final : public Daemon {
   std::unique_ptr<sync::Uplink> uplink_;
   std::vector<std::unique_ptr<devices::Driver>> drivers_;
   std::unique_ptr<ControlView> view_;
+  control::Options control_options_;
   std::unique_ptr<control::ControlServer> control_;
+  int64_t control_retry_us_ = 0;
   bool stopped_ = false;
 };
 
@@ -120,11 +127,13 @@ absl::Status DaemonImpl::Open(const config::Config& config) {
                                               .uplink = *uplink_,
                                               .drivers = drivers_,
                                               .warnings = warnings_,
+                                              .counters = counters_,
                                               .clock = clock_,
                                               .gateway = identity->gateway,
                                               .version = kVersion,
                                               .started_ms = started_ms});
-  ASSIGN_OR_RETURN(control_, control::ControlServer::Start(ControlOptions(config), *view_));
+  control_options_ = ControlOptions(config);
+  RETURN_IF_ERROR(OpenControl());
 
   intake_->Start();
   uplink_->Start();
@@ -137,33 +146,41 @@ absl::Status DaemonImpl::Open(const config::Config& config) {
 absl::Status DaemonImpl::OpenStore(const config::Config& config, const sync::GatewayIdentity& identity) {
   const std::string& folder = config.gateway.state_dir;
   RETURN_IF_ERROR(files_.MakeFolder(folder));
-  auto sealer = Sealer::FromFile(folder + "/seal.key");
-  if (!sealer.ok()) return WithContext(sealer.status(), "seal key");
-  sealer_.emplace(*std::move(sealer));
+  // Before anything is mended in it: another daemon may be at work here.
+  ASSIGN_OR_RETURN(lock_, LockFile::AcquireFolder(folder));
+  seal_key_.emplace(SealKey::Open(folder, random_));
+  rules_.OnSealKey(*seal_key_);
+  const Sealer* const sealer = &seal_key_->sealer();
 
-  ASSIGN_OR_RETURN(const uint64_t ordinal, outbox::NextOrdinal(folder));
-  ASSIGN_OR_RETURN(journal_, journal::Journal::Open(JournalOptions(config), identity.gateway, identity.shop, ordinal, files_,
-                                                    clock_, random_, &*sealer_));
   ASSIGN_OR_RETURN(const Id128 boot_id, intake::ReadBootId());
+  journal::Options journal_options = JournalOptions(config);
+  journal_options.boot = boot_id;
+  ASSIGN_OR_RETURN(const uint64_t ordinal, outbox::NextOrdinal(folder));
+  ASSIGN_OR_RETURN(journal_, journal::Journal::Open(journal_options, identity.gateway, identity.shop, ordinal, files_, clock_,
+                                                    random_, sealer));
   clock_watch_ = std::make_unique<intake::ClockWatch>(clock_, boot_id, kClockFloorMs, intake::KernelClockIsSynced);
   intake_ = std::make_unique<intake::Intake>(IntakeOptions(config, identity.gateway, identity.shop), *journal_, clock_, random_,
                                              *clock_watch_, [this](std::string row) {
                                                if (outbox_) outbox_->PutRejected(std::move(row));
                                              });
   snapshots_ = std::make_unique<IntakeSnapshots>(*intake_);
-  ASSIGN_OR_RETURN(outbox_, outbox::Outbox::Open(OutboxOptions(config), *journal_, clock_, &*sealer_, snapshots_.get()));
+  ASSIGN_OR_RETURN(outbox_, outbox::Outbox::Open(OutboxOptions(config), *journal_, clock_, sealer, snapshots_.get()));
 
-  ASSIGN_OR_RETURN(const auto rows, outbox_->LoadSnapshots());
-  RETURN_IF_ERROR(intake_->Restore(rows));
-  ASSIGN_OR_RETURN(auto rejected, outbox_->ListRejected(1000));
-  intake_->RestoreRejects(rejected);
+  // What cannot be read costs comfort, not events: a repetition is taken again under its event id, a refusal not shown.
+  if (auto status = intake_->Restore(outbox_->LoadSnapshots()); !status.ok()) spdlog::warn("{}", MessageOf(status));
+  if (const auto rejected = outbox_->ListRejected(1000); rejected.ok()) intake_->RestoreRejects(*rejected);
   if (auto status = intake_->PollClock(); !status.ok()) spdlog::warn("clock fix: {}", MessageOf(status));
   return absl::OkStatus();
 }
 
 absl::Status DaemonImpl::OpenLinks(const config::Config& config) {
-  ASSIGN_OR_RETURN(std::string hardware, HardwareId(config.gateway.state_dir, random_));
-  ASSIGN_OR_RETURN(uplink_, sync::Uplink::Create(UplinkOptions(config, std::move(hardware), StrCat("sluiced ", kVersion)),
+  HardwareIdentity hardware = HardwareId(config.gateway.state_dir, random_);
+  if (!hardware.kept.ok()) {
+    rules_.Happened("hardware_id_not_kept",
+                    StrCat("this box has no number of its own and the random one could not be kept: after a restart the cloud "
+                           "takes it for another box, and lets it wait some minutes: ", MessageOf(hardware.kept)));
+  }
+  ASSIGN_OR_RETURN(uplink_, sync::Uplink::Create(UplinkOptions(config, std::move(hardware.id), StrCat("sluiced ", kVersion)),
                                                  *outbox_, clock_, random_, &link_observer_));
   return absl::OkStatus();
 }
@@ -176,6 +193,21 @@ absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::st
   return absl::OkStatus();
 }
 
+// Nobody is kept from selling because nobody can look: a socket that cannot be made is tried again. Another daemon on it is
+// a mistake that somebody has to mend.
+absl::Status DaemonImpl::OpenControl() {
+  auto opened = control::ControlServer::Start(control_options_, *view_);
+  if (opened.ok()) {
+    control_ = *std::move(opened);
+    rules_.While(false, "control_unavailable", "");
+    return absl::OkStatus();
+  }
+  if (absl::IsAlreadyExists(opened.status()) || absl::IsInvalidArgument(opened.status())) return opened.status();
+  rules_.While(true, "control_unavailable", StrCat("sluicectl cannot be answered: ", MessageOf(opened.status())));
+  control_retry_us_ = clock_.MonotonicUs() + kControlRetryUs;
+  return absl::OkStatus();
+}
+
 void DaemonImpl::ReportStart() {
   const journal::Found& found = journal_->found();
   const outbox::StartReport report = outbox_->start_report();
@@ -185,18 +217,23 @@ void DaemonImpl::ReportStart() {
 }
 
 void DaemonImpl::Tick() {
+  if (control_ == nullptr && clock_.MonotonicUs() >= control_retry_us_) {
+    if (const absl::Status opened = OpenControl(); !opened.ok()) spdlog::warn("{}", MessageOf(opened));
+  }
   const absl::Status clock_fix = intake_->PollClock();
   std::vector<std::pair<std::string, std::vector<devices::DriverStatus::Trouble>>> troubles;
   for (const auto& driver : drivers_) {
     devices::DriverStatus status = driver->Status();
     troubles.emplace_back(std::move(status.name), std::move(status.troubles));
   }
+  seal_key_->Keep(random_);
   rules_.OnTick({.intake = intake_->figures(),
                  .journal = journal_->figures(),
                  .outbox = outbox_->counters(),
                  .set_aside = outbox_->start_report().set_aside,
                  .clock_unset = clock_watch_->state() == event::v1::CLOCK_STATE_UNSET,
                  .clock_fix = clock_fix,
+                 .seal_key_kept = seal_key_->kept(),
                  .troubles = std::move(troubles)});
 }
 

@@ -16,8 +16,9 @@ inline constexpr char kVersion[] = "0.1.0";
 class Daemon {
  public:
   // Opens the store, recovers what an earlier run left, begins to listen and to deliver. When this returns events are
-  // taken, or the sources retry for ever. Errors: the certificate names nobody, the state folder cannot be used or
-  // belongs to a running daemon, the control socket cannot be made. `clock` outlives it.
+  // taken, or the sources retry for ever. Whatever lies damaged in the state folder does not keep it from starting, nor does
+  // a full disk. Errors: the certificate names nobody; the state folder cannot be made or read, or belongs to a running
+  // daemon; another process answers on the control socket. `clock` outlives it.
   static absl::StatusOr<std::unique_ptr<Daemon>> Start(const config::Config& config, const Clock& clock);
   virtual ~Daemon() = default;   // as Stop
 

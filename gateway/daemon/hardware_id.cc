@@ -23,7 +23,7 @@ bool Plausible(const std::string& id) {
 
 }  // namespace
 
-absl::StatusOr<std::string> HardwareId(const std::string& state_folder, Random& random) {
+HardwareIdentity HardwareId(const std::string& state_folder, Random& random) {
   const std::pair<const char*, const char*> sources[] = {
       {"serial:", "/proc/device-tree/serial-number"},
       {"dmi:", "/sys/class/dmi/id/product_uuid"},
@@ -33,15 +33,16 @@ absl::StatusOr<std::string> HardwareId(const std::string& state_folder, Random& 
     const auto content = ReadFile(path, 256);
     if (!content.ok()) continue;
     const std::string id = Printable(*content);
-    if (Plausible(id)) return prefix + id;
+    if (Plausible(id)) return {prefix + id, absl::OkStatus()};
   }
   const std::string path = state_folder + "/hardware-id";
-  if (const auto kept = ReadFile(path, 256); kept.ok() && Plausible(Printable(*kept))) return Printable(*kept);
+  if (const auto kept = ReadFile(path, 256); kept.ok() && Plausible(Printable(*kept))) {
+    return {Printable(*kept), absl::OkStatus()};
+  }
   Id128 id;
   random.Fill(id.bytes);
   const std::string made = "random:" + id.ToHex();
-  RETURN_IF_ERROR(WithContext(WriteFileAtomically(path, made), "keep a hardware id"));
-  return made;
+  return {made, WriteFileAtomically(path, made)};
 }
 
 }  // namespace sluice::daemon

@@ -10,6 +10,17 @@
 
 namespace sluice::daemon {
 
+void WarningRules::OnSealKey(const SealKey& key) {
+  if (key.was_exposed()) {
+    Happened("seal_key_exposed", "the key that seals personal data could be read by others than its owner; its mode is 0600 again");
+  }
+  if (!key.replaced()) return;
+  Happened("seal_key_replaced",
+           StrCat("the key that seals personal data was lost or damaged and another was made: ", key.problem(),
+                  key.set_aside().empty() ? "" : StrCat("; the old file is kept as ", key.set_aside()),
+                  ". Punches and breaks that were not delivered yet cannot be opened any more and are declared lost"));
+}
+
 void WarningRules::OnStart(const journal::Found& found, const outbox::StartReport& report) {
   if (!found.clean_stop) {
     Happened("unclean_stop", "the last run did not end cleanly: if the power was cut, up to the last 50 ms of events that only a "
@@ -22,7 +33,17 @@ void WarningRules::OnStart(const journal::Found& found, const outbox::StartRepor
              StrCat(segment.file, ": ", MessageOf(segment.status), "; what was behind it is declared lost where its numbers are "
                     "known. After a power cut this may be the last event, unsynced and unanswered"));
   }
+  if (!found.positions.ok()) {
+    Happened("journal_positions_damaged",
+             StrCat("should a segment be damaged too, what it lost at the end of the last run is not known: ",
+                    MessageOf(found.positions)));
+  }
+  JournalTails(found);
   for (const auto& text : report.warnings) spdlog::warn("outbox: {}", text);
+  if (report.outbox_missing) {
+    Happened("outbox_missing", "no outbox of the earlier runs was found, or it was emptied: what it held and the journal does not "
+                               "have is declared lost");
+  }
   if (report.journal_missing) {
     Happened("journal_missing", "no journal segment of the last run was found, or it was emptied: events that were not in the "
                                 "outbox yet may be lost");
@@ -32,14 +53,38 @@ void WarningRules::OnStart(const journal::Found& found, const outbox::StartRepor
                " epochs and queues: it is kept and not sent"));
 }
 
+void WarningRules::JournalTails(const journal::Found& found) {
+  std::string lost, unknown;
+  for (const auto& tail : found.tails) {
+    std::string& text = tail.counted ? lost : unknown;
+    const uint64_t certain = std::max(tail.read_to, tail.taken_to);
+    text += StrCat(text.empty() ? "" : "; ", QueueName(tail.queue), ":");
+    if (tail.taken_to > tail.read_to) text += StrCat(" ", tail.read_to + 1, " to ", tail.taken_to, " were taken");
+    if (tail.limit > certain) {
+      text += StrCat(tail.taken_to > tail.read_to ? "," : "", " ", certain + 1, " to ", tail.limit, " may have been");
+    }
+  }
+  if (!lost.empty()) {
+    Happened("journal_end_lost",
+             StrCat("the end of the last run cannot be read: what neither outbox nor cloud has is declared lost (", lost, ")"));
+  }
+  if (!unknown.empty()) {
+    Happened("journal_end_unknown",
+             StrCat("the last run ends in a bad record: mostly that is the last event before a power cut, unsynced and "
+                    "unanswered. If more was damaged, these are lost and not declared (", unknown, ")"));
+  }
+}
+
 void WarningRules::OnTick(Readings now) {
   While(!now.clock_fix.ok(), "clock_fix_waits", MessageOf(now.clock_fix));
   While(now.clock_unset, "clock_unset", "the clock was not set since boot: times of events are corrected once it is");
   While(now.intake.waiting > 0, "intake_backpressure",
         "the journal has no room: devices are kept waiting until the outbox has stored or the cloud has acknowledged what is "
         "pending");
-  WhenGrown("journal_sync_failed", static_cast<int64_t>(now.journal.sync_failures),
-            "the journal could not be synced and went on in a new segment: check the disk");
+  While(!now.seal_key_kept, "seal_key_not_kept",
+        "the new key that seals personal data cannot be put on the disk (full, or read-only): punches and breaks are not taken "
+        "until it can");
+  JournalStates(now);
   OutboxStates(now);
   SourceStates(now);
   WhenGrown("bulk_dropped", now.outbox["dropped_bulk"],
@@ -53,6 +98,16 @@ void WarningRules::OnTick(Readings now) {
     set_aside_ = std::move(now.set_aside);
   }
   EndOldHappenings();
+}
+
+void WarningRules::JournalStates(const Readings& now) {
+  WhenGrown("journal_sync_failed", static_cast<int64_t>(now.journal.sync_failures),
+            "the journal could not be synced and went on in a new segment: check the disk");
+  While(now.journal.positions_failing, "journal_positions_not_written",
+        "journal.positions cannot be written: should a segment be damaged, what it loses may not be known to the number");
+  While(now.journal.foreign_segments > 0, "journal_foreign_segments",
+        StrCat(now.journal.foreign_segments, " journal segments hold what another gateway accepted: they are kept and not sent, "
+               "and take room on the disk beside ours"));
 }
 
 void WarningRules::OutboxStates(const Readings& now) {

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "base/clock.h"
+#include "base/seal_key.h"
 #include "devices/driver.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
@@ -31,6 +32,7 @@ struct Readings {
   std::vector<std::string> set_aside;      // StartReport::set_aside
   bool clock_unset = false;
   absl::Status clock_fix;                  // of the last Intake::PollClock
+  bool seal_key_kept = true;               // SealKey::kept
   // What each source says of itself, by its name.
   std::vector<std::pair<std::string, std::vector<devices::DriverStatus::Trouble>>> troubles;
 };
@@ -44,17 +46,22 @@ class WarningRules {
   // Both outlive it.
   WarningRules(health::Warnings& warnings, const Clock& clock) : warnings_(warnings), clock_(clock) {}
 
+  // When the key was opened, before the rooms are.
+  void OnSealKey(const SealKey& key);
   // Once, when the rooms are open.
   void OnStart(const journal::Found& found, const outbox::StartReport& report);
   // About once a second.
   void OnTick(Readings now);
   // Something that happened just now, from any room.
   void Happened(std::string_view code, std::string_view text);
+  // Something that lasts, or is over.
+  void While(bool wrong, std::string_view code, std::string_view text);
 
  private:
-  void While(bool wrong, std::string_view code, std::string_view text);
   // Happened, if the room's counter is above what it was at the last look.
   void WhenGrown(std::string_view code, int64_t count, std::string_view text);
+  void JournalTails(const journal::Found& found);
+  void JournalStates(const Readings& now);
   void OutboxStates(const Readings& now);
   void SourceStates(const Readings& now);
   void EndOldHappenings();

@@ -78,6 +78,10 @@ absl::StatusOr<uint64_t> JournalImpl::AppendRecord(NewRecord record, Completion 
     if (!HasSpace()) {
       return absl::ResourceExhaustedError("no journal segment can be recycled yet");
     }
+    if (sealed && !sealer_->may_seal()) {
+      tell_space_at_us_ = clock_.MonotonicUs() + kRefusedWriteUs;
+      return absl::ResourceExhaustedError("the key that seals personal records could not be kept yet");
+    }
     if (current_->end + need <= current_->size) break;
     rotating_ = rotate_wanted_ = true;
     WakeSyncerBy(INT64_MIN);
@@ -177,7 +181,7 @@ void JournalImpl::WhenSafe(const EpochId& epoch, Queue queue, uint64_t number, C
 bool JournalImpl::WaitForSpace(int64_t timeout_ms) {
   Lock lock(mu_);
   return space_cv_.wait_for(lock, std::chrono::milliseconds(timeout_ms),
-                            [&] { return stop_ || HasSpace(); });
+                            [&] { return stop_ || (HasSpace() && (!sealer_ || sealer_->may_seal())); });
 }
 
 void JournalImpl::WhenSpace(absl::AnyInvocable<void()> ready) {
@@ -205,6 +209,10 @@ void JournalImpl::Acknowledged(const EpochId& epoch, Queue queue, uint64_t numbe
   {
     Lock lock(mu_);
     Progress& progress = progress_[epoch][QueueIndex(queue)];
+    if (number > progress.acked_to && !acks_to_note_) {
+      acks_to_note_ = true;
+      WakeSyncerBy(acks_noted_us_ + kNoteAcksUs);
+    }
     progress.acked_to = std::max(progress.acked_to, number);
     if (epoch == epoch_.id) {
       Stream& stream = streams_[QueueIndex(queue)];
@@ -227,6 +235,18 @@ void JournalImpl::Release(const EpochId& epoch, Queue queue, uint64_t number) {
   Progress& progress = progress_[epoch][QueueIndex(queue)];
   progress.released_to = std::max(progress.released_to, number);
   if (full_) WakeSyncerBy(INT64_MIN);
+}
+
+void JournalImpl::Remember(const Epoch& epoch, Queue queue, uint64_t last, uint64_t acked_to) {
+  Lock lock(mu_);
+  if (epoch.gateway != epoch_.gateway || epoch.id == epoch_.id) return;
+  epochs_.try_emplace(epoch.id, epoch);
+  Progress& progress = progress_[epoch.id][QueueIndex(queue)];
+  progress.next = std::max(progress.next, last + 1);
+  progress.end = std::max(progress.end, last);
+  progress.acked_to = std::max(progress.acked_to, acked_to);
+  acks_to_note_ = true;
+  WakeSyncerBy(acks_noted_us_ + kNoteAcksUs);
 }
 
 absl::Status JournalImpl::Sync() {
@@ -319,7 +339,8 @@ absl::Status JournalImpl::ReadAll(const std::function<bool(Item)>& visitor) cons
   {
     Lock lock(mu_);
     segments = segments_;
-    std::erase_if(segments, [](const auto& segment) { return segment->head.segment == 0; });
+    // What could not be synced at start is read by number alone: whoever asks for all takes it for safe.
+    std::erase_if(segments, [](const auto& segment) { return segment->head.segment == 0 || segment->unsure; });
     std::sort(segments.begin(), segments.end(),
               [](const auto& a, const auto& b) { return a->head.segment < b->head.segment; });
     for (const auto& segment : segments) heads.emplace_back(segment->head, segment->end);
@@ -353,12 +374,13 @@ Journal::Span JournalImpl::Holds(const EpochId& epoch, Queue queue) const {
     span.first = span.first == 0 ? range.first : std::min(span.first, range.first);
     span.last = std::max(span.last, range.last);
   }
-  // A head may know of numbers whose records are gone: the caller must learn that they existed.
+  // Heads and positions may know of numbers whose records are gone: the caller must learn that they existed.
   const auto known = progress_.find(epoch);
   if (known != progress_.end()) {
     const Progress& progress = known->second[QueueIndex(queue)];
-    if (span.first != 0 || progress.next - 1 > progress.released_to) span.last = std::max(span.last, progress.next - 1);
     span.acked_to = progress.acked_to;
+    const uint64_t end = std::max(progress.next - 1, progress.end);
+    if (span.first != 0 || end > progress.released_to) span.last = std::max(span.last, end);
   }
   return span;
 }
@@ -383,6 +405,7 @@ Figures JournalImpl::figures() const {
   Lock lock(mu_);
   Figures out = figures_;
   out.segments = segments_.size();
+  out.foreign_segments = ForeignSegments();
   for (const Stream& stream : streams_) out.waiting += stream.waiters.size();
   return out;
 }

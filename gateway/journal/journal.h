@@ -45,11 +45,13 @@ struct Options {
   uint32_t max_segments = 8;                // more are made on demand while the quota allows
   size_t max_record_bytes = 256u << 10;     // larger payloads are refused (case 39)
   int64_t sync_at_least_every_ms = 5000;    // R4
+  Id128 boot;                               // of the machine; zero: not known
 };
 
 struct Figures {
   uint64_t appended = 0, appended_bytes = 0, syncs = 0, sync_failures = 0, short_writes = 0, segments = 0,
-           segment_changes = 0, bad_records = 0, waiting = 0;
+           segment_changes = 0, bad_records = 0, waiting = 0, position_failures = 0, foreign_segments = 0;
+  bool positions_failing = false;   // the last try to write them failed
   int64_t last_sync_us = 0;   // how long the last sync took
 };
 
@@ -71,16 +73,27 @@ struct Found {
     uint64_t number = 0;
     absl::Status status;   // why reading ended before the end of the written part, if it did
   };
-  std::vector<Epoch> epochs;       // in start order, without the new one
+  // The end of the last run, where its newest segment is damaged or gone.
+  struct Tail {
+    Queue queue = Queue::kShopBulk;
+    uint64_t read_to = 0;    // the last number that can be read
+    uint64_t taken_to = 0;   // these were taken for certain …
+    uint64_t limit = 0;      // … and up to here some may have been
+    bool counted = false;    // Holds counts them up to the limit; false: nothing says that there were any
+  };
+  std::vector<Epoch> epochs;       // in start order, without the new one; also those of which only positions are left
   std::vector<Segment> segments;
+  std::vector<Tail> tails;
+  absl::Status positions;          // why journal.positions or its copy could not be read, if it was there
   bool clean_stop = true;          // false: the last run did not close the journal; up to 50 ms of bulk may be missing
 };
 
 class Journal {
  public:
   // Opens or creates, reads and syncs every segment, then begins a new epoch in a new segment. Always succeeds on
-  // damaged content: a damaged segment is kept (renamed *.bad-<n>, never deleted) and reported in Found; an error means
-  // that the folder cannot be used at all (permissions, disk full before the first segment exists, another process).
+  // damaged content: a damaged segment is kept (renamed *.bad-<n>, never deleted) and reported in Found; and where no
+  // segment can be made or written (disk full, read-only), it takes nothing until one can. An error means that the folder
+  // cannot be made or read, or that another process has it.
   // `files`, `clock`, `random` and `sealer` outlive the journal.
   static absl::StatusOr<std::unique_ptr<Journal>> Open(const Options& options, const std::string& gateway,
                                                        const std::string& shop, uint64_t ordinal, FileSystem& files,
@@ -129,8 +142,11 @@ class Journal {
 
   // Everything up to `number` is acknowledged or committed elsewhere: segments may go when all of theirs is (R6).
   virtual void Release(const EpochId& epoch, Queue queue, uint64_t number) = 0;
+  // From the tail at start: an earlier epoch that it holds, up to `last`. The journal notes it with the positions until
+  // all of it is acknowledged: should the tail's store be lost, these numbers can still be named.
+  virtual void Remember(const Epoch& epoch, Queue queue, uint64_t last, uint64_t acked_to) = 0;
 
-  // Syncs now and waits for it.
+  // Syncs now and waits for it; what was acknowledged is noted durably too.
   virtual absl::Status Sync() = 0;
 
   // Everything readable of (epoch, queue) with numbers in [from, last], ascending, until the visitor returns false.
@@ -141,10 +157,11 @@ class Journal {
   virtual absl::Status ReadAll(const std::function<bool(Item)>& visitor) const = 0;
 
   // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between, and
-  // at the end: `last` also counts numbers that a segment's head says were taken though their records are gone. `acked_to`:
-  // how far the cloud had acknowledged, as far as it is known here: nothing above it was recycled without being stored.
+  // at the end: `last` also counts numbers that heads or positions say were taken though their records are gone, and,
+  // where the end of a run is lost, those that may have been: where it ended is not known to the number.
   struct Span {
-    uint64_t first = 0, last = 0, acked_to = 0;
+    uint64_t first = 0, last = 0;
+    uint64_t acked_to = 0;   // acknowledged by the cloud, as far as it was noted
   };
   virtual Span Holds(const EpochId& epoch, Queue queue) const = 0;
   virtual uint64_t LastNumber(Queue queue) const = 0;        // of the running epoch

@@ -15,6 +15,7 @@
 #include "base/lock_file.h"
 #include "gateway/journal/format.h"
 #include "gateway/journal/journal.h"
+#include "gateway/journal/positions_file.h"
 #include "gateway/journal/segment.h"
 #include "gateway/journal/sync_policy.h"
 
@@ -45,6 +46,7 @@ class JournalImpl final : public Journal {
   void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t ack_time_us) override;
   void LinkUp(Queue queue, bool up) override;
   void Release(const EpochId& epoch, Queue queue, uint64_t number) override;
+  void Remember(const Epoch& epoch, Queue queue, uint64_t last, uint64_t acked_to) override;
   absl::Status Sync() override;
   absl::Status Read(const EpochId& epoch, Queue queue, uint64_t from, uint64_t last,
                     const std::function<bool(Item)>& visitor) const override;
@@ -73,13 +75,15 @@ class JournalImpl final : public Journal {
   };
   // Any epoch's.
   struct Progress {
-    uint64_t next = 1;
+    uint64_t next = 1;  // one above the highest number known to have been taken
+    uint64_t end = 0;   // of an earlier epoch: up to here some may have been taken; next - 1 or more
     uint64_t acked_to = 0;
     uint64_t released_to = 0;
   };
+  using Numbers = std::array<uint64_t, kQueueCount>;
   struct SyncTime {
     int64_t wall_ms;
-    std::array<uint64_t, kQueueCount> through;
+    Numbers through;
   };
 
   enum class Patience { kWait, kReturn };   // while segments are changed
@@ -87,8 +91,14 @@ class JournalImpl final : public Journal {
   absl::StatusOr<uint64_t> AppendRecord(NewRecord record, Completion done, Patience patience);
 
   // load.cc
-  absl::Status LoadSegment(const std::string& name, uint64_t slot);
-  absl::Status SetAside(const std::string& name, std::string_view mark, const absl::Status& why);
+  absl::Status OpenFolder(std::vector<std::string>* names);
+  void LoadSegment(const std::string& name, uint64_t slot);
+  void LearnHead(const SegmentHead& head);
+  absl::StatusOr<Positions> ReadPositions();
+  void LearnPositions();
+  void JudgeTail(const Positions& positions);
+  void SetAside(const std::string& name, std::string_view mark, const absl::Status& why);
+  std::string MoveAside(const std::string& name, std::string_view mark);  // returns its new name
   absl::StatusOr<std::shared_ptr<Segment>> CreateSegment();
 
   // syncer.cc: all on the syncer thread, or before it runs
@@ -96,14 +106,22 @@ class JournalImpl final : public Journal {
   int64_t DueUs(int64_t now) const;
   void NoteMisses(int64_t now);
   bool SyncCurrent(Lock& lock);  // false: it failed; MoveOrphans has seen to it
+  void NoteBegun(bool ok);
   void Rotate(Lock& lock);       // keeps appenders out until it is done
   absl::Status BeginSegment(Lock& lock, const Epoch& epoch);
   std::shared_ptr<Segment> PickFree() const;
-  SegmentHead MakeHead(const Epoch& epoch) const;
+  bool IsForeign(const Segment& segment) const;
+  size_t ForeignSegments() const;
+  SegmentHead MakeHead(const Epoch& epoch, uint64_t segment, const Numbers& taken) const;
   void CopyHead(Segment& segment) const;
   void MoveOrphans(Lock& lock);
   absl::Status WriteOrphans(Lock& lock);
   void CallTail(Lock& lock, bool segment_change);
+  // positions.cc: the block is made under the lock, written without it.
+  Positions MakePositions(uint64_t segment, const Numbers& taken) const;
+  enum class Flush { kNo, kAsDue, kYes };
+  void WritePositions(Positions positions, Flush when);
+  void NoteAcknowledgements(Lock& lock, bool flush);
   void CloseCleanly(Lock& lock);
   void NewBlock(Segment& segment);
   void Complete(Lock& lock);
@@ -112,6 +130,7 @@ class JournalImpl final : public Journal {
 
   // epoch.cc: on the syncer thread
   void ChangeEpoch(Lock& lock);
+  void NoteProgress();
   void TakeEpoch(const Epoch& epoch, Completions* unmet);
 
   bool Releasable(const Segment& segment) const;
@@ -124,6 +143,8 @@ class JournalImpl final : public Journal {
   FileSystem& files_;
   const Clock& clock_;
   const Sealer* const sealer_;
+  // Of the syncer thread alone. The copy is never waited for: it is for damage, not for power cuts.
+  PositionsFile positions_file_, positions_copy_;
   const size_t sync_at_bytes_;
   LockFile lock_file_;
   Random* random_ = nullptr;
@@ -150,15 +171,29 @@ class JournalImpl final : public Journal {
   std::string orphans_;            // frames of a segment whose sync failed, not yet written elsewhere
   int64_t unsynced_since_us_ = 0;  // of the oldest frame in tail_bytes_
   std::array<Stream, kQueueCount> streams_;
+  std::map<EpochId, Epoch> epochs_;  // whose numbers progress_ has
   std::map<EpochId, std::array<Progress, kQueueCount>> progress_;
   std::array<Progress, kQueueCount>* mine_ = nullptr;  // of the running epoch, in progress_
   SyncPolicy policy_;
   std::deque<SyncTime> sync_times_;
   Figures figures_;
 
+  static constexpr int64_t kNoteAcksUs = 1'000'000;
+  int64_t acks_noted_us_ = 0;   // when that was done last
+  bool acks_to_note_ = false;   // something was acknowledged since the positions were written
+  uint64_t synced_segment_ = 0;  // the newest of this run that was synced; 0: none yet
+  // Of the syncer thread alone:
+  uint64_t positions_sequence_ = 0;
+  Numbers safe_limit_{};        // as it is on the medium
+  Numbers flushed_{};           // what the positions on the medium say was taken
+  int64_t flushed_at_us_ = INT64_MIN;
+  int64_t positions_retry_us_ = INT64_MIN;  // after an error: not before
+
   bool rotating_ = false;
   bool rotate_wanted_ = false;
   bool full_ = false;        // no segment can be begun: appends are refused
+  bool stuck_ = false;       // when full_: one is free and cannot be written
+  int begin_failures_ = 0;   // in a row
   int64_t retry_at_us_ = 0;  // when full_: try again at the latest
   std::vector<absl::AnyInvocable<void()>> space_waiters_;
   int64_t tell_space_at_us_ = 0;   // not before: the disk refused a write

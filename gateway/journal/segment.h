@@ -53,7 +53,8 @@ struct Segment {
   bool head_twice = false;  // the other block holds the same head
   SegmentIndex index;
   uint64_t end = kFirstRecordOffset;  // behind the last record; where the next would be written
-  bool failed = false;                // a sync of this handle failed: never sync or write it again
+  bool failed = false;                // a sync of this handle failed, or it only reads: never sync or write it again
+  bool unsure = false;                // found at start and could not be synced: nobody may be told that it is safe
 };
 
 struct ScanEnd {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kSyncTimes = 1024;
 constexpr int64_t kRetryUs = 1'000'000;
+constexpr int kMostDoublings = 5;  // where a new segment does not fit: else what does fit were written again every second
 
 }  // namespace
 
@@ -23,7 +24,7 @@ void JournalImpl::RunSyncer() {
       Rotate(lock);
       continue;
     }
-    if (full_ && (HasFree() || now >= retry_at_us_)) {
+    if (full_ && ((HasFree() && !stuck_) || now >= retry_at_us_)) {
       Rotate(lock);
       continue;
     }
@@ -41,7 +42,12 @@ void JournalImpl::RunSyncer() {
       }
       continue;
     }
-    if (sync_asked_ > sync_served_) {
+    const bool asked = sync_asked_ > sync_served_;
+    if (acks_to_note_ && (asked || now - acks_noted_us_ >= kNoteAcksUs)) {
+      NoteAcknowledgements(lock, asked);
+      continue;
+    }
+    if (asked) {
       sync_served_ = sync_asked_;
       sync_status_ = orphans_.empty() ? absl::OkStatus() : absl::UnavailableError("journal: the last sync failed");
       synced_cv_.notify_all();
@@ -55,6 +61,7 @@ void JournalImpl::RunSyncer() {
       due = std::min(due, tell_space_at_us_);
     }
     syncer_wakes_us_ = full_ ? std::min(due, retry_at_us_) : due;
+    if (acks_to_note_) syncer_wakes_us_ = std::min(syncer_wakes_us_, acks_noted_us_ + kNoteAcksUs);
     if (syncer_wakes_us_ == INT64_MAX) {
       syncer_cv_.wait(lock);
     } else {
@@ -123,21 +130,28 @@ bool JournalImpl::SyncCurrent(Lock& lock) {
   const std::shared_ptr<Segment> segment = current_;
   syncing_.swap(tail_bytes_);
   tail_bytes_.clear();
-  std::array<uint64_t, kQueueCount> written;
+  Numbers written;
   for (size_t i = 0; i < kQueueCount; ++i) written[i] = streams_[i].next - 1;
   // What is appended from now on must not share a block with what this sync makes safe.
   NewBlock(*segment);
+  Positions positions = MakePositions(segment->head.segment, written);
+  acks_to_note_ = false;
   lock.unlock();
   FAIL_POINT("journal.before_sync");
   const int64_t began = clock_.MonotonicUs();
   const absl::Status status = segment->file->Sync();
   const int64_t took = clock_.MonotonicUs() - began;
   FAIL_POINT("journal.synced");
-  if (status.ok()) CopyHead(*segment);
+  if (status.ok()) {
+    CopyHead(*segment);
+    WritePositions(std::move(positions), Flush::kAsDue);
+  }
   lock.lock();
   figures_.last_sync_us = took;
   if (status.ok()) {
     ++figures_.syncs;
+    synced_segment_ = segment->head.segment;
+    acks_noted_us_ = clock_.MonotonicUs();
     syncing_.clear();
     for (size_t i = 0; i < kQueueCount; ++i) streams_[i].synced_to = std::max(streams_[i].synced_to, written[i]);
     sync_times_.push_back({clock_.WallMs(), written});
@@ -157,6 +171,18 @@ bool JournalImpl::SyncCurrent(Lock& lock) {
   return false;
 }
 
+// Whether there is a segment to write to. `stuck_`: one would be free, but the disk does not take its head.
+void JournalImpl::NoteBegun(bool ok) {
+  full_ = !ok;
+  stuck_ = !ok && HasFree();
+  if (ok || stuck_) {
+    begin_failures_ = 0;
+  } else {
+    begin_failures_ = std::min(begin_failures_ + 1, kMostDoublings + 1);
+  }
+  if (!ok) retry_at_us_ = clock_.MonotonicUs() + (kRetryUs << std::max(begin_failures_ - 1, 0));
+}
+
 void JournalImpl::Rotate(Lock& lock) {
   rotating_ = true;
   if (current_ != nullptr && !tail_bytes_.empty() && !SyncCurrent(lock)) return;
@@ -165,8 +191,7 @@ void JournalImpl::Rotate(Lock& lock) {
     return;
   }
   const absl::Status begun = BeginSegment(lock, epoch_);
-  full_ = !begun.ok();
-  if (full_) retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
+  NoteBegun(begun.ok());
   rotating_ = rotate_wanted_ = false;
   room_cv_.notify_all();
   if (!full_) space_cv_.notify_all();
@@ -185,10 +210,8 @@ void JournalImpl::MoveOrphans(Lock& lock) {
     current_->failed = true;
     current_ = nullptr;
   }
-  full_ = !status.ok();
-  if (full_) {
-    retry_at_us_ = clock_.MonotonicUs() + kRetryUs;
-  } else {
+  NoteBegun(status.ok());
+  if (!full_) {
     orphans_.clear();
     for (Stream& stream : streams_) stream.synced_to = stream.next - 1;
   }
@@ -216,15 +239,22 @@ absl::Status JournalImpl::WriteOrphans(Lock& lock) {
     EncodeRecord(header, bytes, &again);
   }
   const std::shared_ptr<Segment> segment = current_;
+  Numbers taken;
+  for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
+  Positions positions = MakePositions(segment->head.segment, taken);
   lock.unlock();
   absl::StatusOr<size_t> written = segment->file->WriteAt(kFirstRecordOffset, again);
   absl::Status status = written.status();
   if (status.ok() && *written < again.size()) status = absl::ResourceExhaustedError("journal: short write");
   if (status.ok()) status = segment->file->Sync();
-  if (status.ok()) CopyHead(*segment);
+  if (status.ok()) {
+    CopyHead(*segment);
+    WritePositions(std::move(positions), Flush::kAsDue);
+  }
   lock.lock();
   if (status.ok()) {
     ++figures_.syncs;
+    synced_segment_ = segment->head.segment;
     segment->end += again.size();
     NewBlock(*segment);
   }
@@ -256,39 +286,38 @@ std::shared_ptr<Segment> JournalImpl::PickFree() const {
 
 bool JournalImpl::HasFree() const { return PickFree() != nullptr; }
 
-SegmentHead JournalImpl::MakeHead(const Epoch& epoch) const {
-  SegmentHead head;
-  head.segment = next_segment_;
-  head.epoch = epoch;
-  if (epoch.id != epoch_.id) {
-    for (Queue queue : kAllQueues) head.positions.push_back({epoch.id, queue, 1, 0});
-  }
-  for (Queue queue : kAllQueues) {
-    const Stream& stream = streams_[QueueIndex(queue)];
-    head.positions.push_back({epoch_.id, queue, stream.next, stream.acked_to});
-  }
-  for (const auto& [id, progress] : progress_) {
-    if (id == epoch_.id) continue;
-    for (Queue queue : kAllQueues) {
-      const Progress& position = progress[QueueIndex(queue)];
-      if (position.next > 1) head.positions.push_back({id, queue, position.next, position.acked_to});
-    }
-  }
-  return head;
+bool JournalImpl::IsForeign(const Segment& segment) const {
+  return segment.head.segment != 0 && segment.head.epoch.gateway != epoch_.gateway;
+}
+
+// Kept for whom they belong to (R14), and not counted: they must not take the room of ours.
+size_t JournalImpl::ForeignSegments() const {
+  return static_cast<size_t>(std::count_if(segments_.begin(), segments_.end(), [&](const auto& segment) {
+    return IsForeign(*segment) && !Releasable(*segment);
+  }));
 }
 
 absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch) {
-  // Forget epochs of which no segment is left.
+  // Forget epochs of which no segment is left and nothing is to come, and what belongs to nobody we know.
   std::erase_if(progress_, [&](const auto& entry) {
-    return entry.first != epoch_.id && std::none_of(segments_.begin(), segments_.end(), [&](const auto& segment) {
-             return segment->head.epoch.id == entry.first;
-           });
+    const bool open = epochs_.contains(entry.first) &&
+                      std::any_of(entry.second.begin(), entry.second.end(), [](const Progress& each) {
+                        return std::max(each.next - 1, each.end) > each.acked_to;
+                      });
+    return entry.first != epoch_.id && !open &&
+           std::none_of(segments_.begin(), segments_.end(),
+                        [&](const auto& segment) { return segment->head.epoch.id == entry.first; });
   });
+  std::erase_if(epochs_, [&](const auto& entry) { return !progress_.contains(entry.first); });
   std::shared_ptr<Segment> chosen = PickFree();
-  if (chosen == nullptr && segments_.size() >= options_.max_segments) {
+  if (chosen == nullptr && segments_.size() - ForeignSegments() >= options_.max_segments) {
     return absl::ResourceExhaustedError("no journal segment can be recycled yet");
   }
-  const SegmentHead head = MakeHead(epoch);
+  Numbers taken{};
+  if (epoch.id == epoch_.id) {
+    for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
+  }
+  const SegmentHead head = MakeHead(epoch, next_segment_, taken);
   lock.unlock();
   absl::Status status;
   bool made = false;
@@ -369,7 +398,15 @@ void JournalImpl::CloseCleanly(Lock& lock) {
   EncodeRecord(header, "", &record);
   if (current_->end + record.size() > current_->size) return;
   const absl::StatusOr<size_t> written = current_->file->WriteAt(current_->end, record);
-  if (written.ok() && *written == record.size() && current_->file->Sync().ok()) ++figures_.syncs;
+  if (!written.ok() || *written < record.size() || !current_->file->Sync().ok()) return;
+  ++figures_.syncs;
+  Numbers taken;
+  for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
+  Positions positions = MakePositions(current_->head.segment, taken);
+  positions.closed = true;
+  lock.unlock();
+  WritePositions(std::move(positions), Flush::kYes);
+  lock.lock();
 }
 
 JournalImpl::~JournalImpl() {

@@ -200,7 +200,22 @@ StartReport OutboxImpl::start_report() const {
   return report_;
 }
 
-absl::StatusOr<std::map<std::string, std::string>> OutboxImpl::LoadSnapshots() { return store_->ReadSnapshots(); }
+std::map<std::string, std::string> OutboxImpl::LoadSnapshots() {
+  int64_t renewals;
+  {
+    Lock lock(mu_);
+    renewals = renewals_;
+  }
+  auto rows = store_->ReadSnapshots();
+  if (absl::IsDataLoss(rows.status()) && RenewUnlessDone(renewals).ok()) rows = store_->ReadSnapshots();
+  // Without them a repetition is taken again, under the same event id.
+  if (rows.ok()) return *std::move(rows);
+  if (!absl::IsNotFound(rows.status())) {
+    Lock lock(mu_);
+    report_.warnings.push_back(StrCat("snapshots: ", MessageOf(rows.status())));
+  }
+  return {};
+}
 
 std::map<std::string, int64_t> OutboxImpl::counters() const {
   Lock lock(mu_);

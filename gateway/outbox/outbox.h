@@ -58,6 +58,7 @@ struct History {
 struct StartReport {
   std::vector<std::string> set_aside;   // files that could not be used, under their new names; later ones come to it
   uint64_t salvaged = 0, gaps = 0, pending = 0;
+  bool outbox_missing = false;    // the journal knows of earlier runs, and the database was empty or not there
   bool journal_missing = false;   // no segment is left of the last run: what it had not stored yet may be lost
   uint64_t foreign = 0;   // streams and journal epochs of another gateway: kept, not sent (R14)
   std::vector<std::string> warnings;
@@ -66,13 +67,15 @@ struct StartReport {
 class Outbox : public sync::Outbox, public journal::Tail {
  public:
   // Opens or creates the database and recovers (R7) over it and the journal's segments. Starts on any content: an
-  // unusable database is set aside and its good rows are salvaged. Errors only where no database can be made at all.
+  // unusable database is set aside and its good rows are salvaged. Where none can be opened or made (the disk is full, or
+  // read-only) it works from journal and memory, delivers what can be read of the one that is there, and tries again
+  // every second or so (counter writes_failing). Errors only where the folder cannot be made.
   // `journal`, `sealer` and `snapshots` must outlive the outbox. Calls journal.Start(this).
   static absl::StatusOr<std::unique_ptr<Outbox>> Open(const Options& options, journal::Journal& journal,
                                                       const Clock& clock, const Sealer* sealer, Snapshots* snapshots);
 
-  // Rows saved by Snapshots, as last committed. Read before the daemon starts to accept.
-  virtual absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() = 0;
+  // Rows saved by Snapshots, as last committed; none where they cannot be read. Read before the daemon starts to accept.
+  virtual std::map<std::string, std::string> LoadSnapshots() = 0;
 
   virtual QueueFigures figures(Queue queue) const = 0;
   virtual StartReport start_report() const = 0;

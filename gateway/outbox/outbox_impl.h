@@ -49,7 +49,7 @@ class OutboxImpl final : public Outbox {
   void OnEpochBegun(const Epoch& epoch) override;
 
   // Outbox
-  absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots() override;
+  std::map<std::string, std::string> LoadSnapshots() override;
   QueueFigures figures(Queue queue) const override;
   StartReport start_report() const override;
   absl::StatusOr<History> Find(const EventId& id) override;
@@ -77,6 +77,7 @@ class OutboxImpl final : public Outbox {
     uint64_t from = 0, through = 0;  // numbers that are to be rows afterwards
     bool from_journal = false;       // not in memory: read the segments
     std::vector<Item> items;
+    int64_t holes = 0;  // of the items: gaps where the journal should have had something
     StoredRange added;
   };
 
@@ -144,39 +145,59 @@ class OutboxImpl final : public Outbox {
   };
   Source FindSource(Queue queue, const EpochId& epoch, uint64_t from, uint64_t through, const sync::ReadLimits& limits,
                     std::vector<Item>* out);
-  absl::Status CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store);
+  GapReason ReasonOfHole(const Stream& stream, uint64_t from, uint64_t to) const;
+  // Declares [from, to] lost. Without room for that in the database the gap is put into `out`.
+  absl::Status CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store,
+                         std::vector<Item>* out);
+
+  // opening.cc: at start, then on the writer thread
+  absl::Status OpenStore();
+  std::vector<std::unique_ptr<Stream>> WithoutDatabase(absl::Status why);
+  // There is a database to write to, and all that could be salvaged is in it. Tries to bring that about where it is not so.
+  absl::Status EnsureStore();
+  absl::Status Renew();  // the database turned out to be damaged
+  absl::Status RenewUnlessDone(int64_t renewals_seen);
+  // Renames a database and what belongs to it to outbox.db.<mark>-<n>; returns the new name, or nothing if it cannot be.
+  std::string MoveAway(const std::string& path, std::string_view mark);
+  // Its new path; nothing if it cannot be moved.
+  std::string SetAside(std::string_view mark);
+  // Everything that can be read in the file is in the database, the rest is declared: it need not be looked at again.
+  void Salvaged(const std::string& path);
 
   // recovery.cc
-  absl::Status OpenStore();
   // Puts into the database the streams that are not there yet: after a start on a full disk some wait for room.
   absl::Status AddMissingStreams();
-  absl::Status ForgetAtStart();
+  void ForgetAtStart();
   absl::Status RecoverStream(Stream& stream, uint64_t cursor);
   // Makes the database hold all of [first, last]: from the journal, or as a gap where nothing has it any more.
   absl::Status FillHoles(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertRows(Stream& stream, const std::vector<Item>& items);
   void TakeStreams(std::vector<std::unique_ptr<Stream>> streams);
-  // Renames a database and what belongs to it to outbox.db.<mark>-<n>; returns the new name.
-  std::string MoveAway(const std::string& path, std::string_view mark);
-  std::string SetAside(std::string_view mark);
-  // Everything that can be read in the file is in the database, the rest is declared: it need not be looked at again.
-  void Salvaged(const std::string& path);
+  void SortStreams();
 
-  // salvage.cc
-  absl::Status SalvageAtStart(const std::string& bad);
+  // salvage.cc: as opening.cc
   struct Rescue {
     Stream* stream;
     int64_t old_id;  // in the database that was set aside
     uint64_t rows;
+    uint64_t next = 1;  // what lies below is salvaged
   };
+  struct Salvage {
+    std::string path;
+    std::shared_ptr<sqlite::Database> db;  // null: nothing of it can be read
+    std::vector<Rescue> rescues;
+    bool snapshots_done = false;
+  };
+  std::vector<std::string> SalvageFiles() const;
+  void FindSalvages();
+  void SalvageAtStart();
+  absl::Status FinishSalvages();
   absl::StatusOr<std::vector<Rescue>> AddStreamsAnew();
-  absl::StatusOr<std::vector<Rescue>> AdoptStreams(std::vector<std::unique_ptr<Stream>> streams);
+  std::vector<Rescue> AdoptStreams(std::vector<std::unique_ptr<Stream>> streams);
   absl::Status SalvageSnapshots(sqlite::Database& db);
-  absl::Status SalvageRows(sqlite::Database& db, const std::vector<Rescue>& rescues);
-  absl::Status SalvageStream(sqlite::Database& db, const Rescue& rescue);
-  absl::Status Renew();  // at run time, on the writer thread
-  absl::Status RenewUnlessDone(int64_t renewals_seen);
+  absl::Status SalvageRows(Salvage& salvage);
+  absl::Status SalvageStream(sqlite::Database& db, Rescue& rescue);
 
   const Options options_;
   journal::Journal& journal_;
@@ -185,13 +206,16 @@ class OutboxImpl final : public Outbox {
   Snapshots* const snapshots_;
   const std::string path_;
   std::unique_ptr<Store> store_;
+  std::string aside_;             // its streams are ours; there is no database yet to salvage it into
+  std::deque<Salvage> salvages_;  // not finished
 
   mutable std::mutex mu_;
   StartReport report_;  // once the writer runs, under mu_
   std::condition_variable writer_cv_;
   std::array<QueueState, kQueueCount> queues_;
   size_t memory_bytes_ = 0;
-  int64_t renewals_ = 0;  // databases set aside while running
+  int64_t renewals_ = 0;  // new databases while running
+  bool holes_may_be_salvaged_ = false;  // without a database: a file that is not read has rows
   bool space_needed_ = false;
   bool snapshot_needed_ = false;
   bool writer_sleeps_ = false;

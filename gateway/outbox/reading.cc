@@ -32,9 +32,11 @@ OutboxImpl::Source OutboxImpl::FindSource(Queue queue, const EpochId& epoch, uin
     }
     return source;
   }
-  const bool stored = from <= stream.stored_to;
+  // What was acknowledged before it was stored may lie in either.
+  const uint64_t stored_to = std::max(stream.stored_to, std::min(stream.acked_to, stream.last));
+  const bool stored = from <= stored_to;
   source.kind = stored ? Source::kStore : Source::kJournal;
-  source.through = stored ? stream.stored_to : stream.last;
+  source.through = stored ? stored_to : stream.last;
   if (!stored && !stream.memory.empty() && from < stream.memory.front().item.first) {
     source.through = stream.memory.front().item.first - 1;
   }
@@ -66,52 +68,68 @@ absl::StatusOr<std::vector<Item>> OutboxImpl::ReadStored(Queue queue, const Epoc
     if (source.kind == Source::kStore) {
       // A gap lies under its last number, so a read from the middle of one finds it.
       const absl::Status read = store_->ReadItems(source.key, from, source.through, take);
-      if (absl::IsDataLoss(read)) {
+      if (absl::IsDataLoss(read) && (out.empty() || store_->is_open())) {
         RETURN_IF_ERROR(RenewUnlessDone(source.renewals));
         continue;
       }
-      RETURN_IF_ERROR(read);
+      if (!absl::IsDataLoss(read)) RETURN_IF_ERROR(read);
       if (out.empty()) {
         const uint64_t before = beyond != 0 ? beyond - 1 : source.through;
         beyond = 0;
         // Acknowledged before it was stored, and wanted again: the journal may still have it.
         RETURN_IF_ERROR(journal_.Read(epoch, queue, from, before, take));
-        if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, beyond != 0 ? beyond - 1 : before, true));
+        if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, beyond != 0 ? beyond - 1 : before, true, &out));
       }
     } else {
       RETURN_IF_ERROR(journal_.Read(epoch, queue, from, source.through, take));
-      if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, source.through, false));
+      const uint64_t to = beyond != 0 ? beyond - 1 : source.through;
+      if (out.empty()) RETURN_IF_ERROR(CloseHole(queue, epoch, from, to, false, &out));
     }
     if (!out.empty()) return out;
   }
   return absl::InternalError("an item that is nowhere and cannot be declared a gap");
 }
 
-absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store) {
-  return OnWriter([=, this]() -> absl::Status {
+GapReason OutboxImpl::ReasonOfHole(const Stream& stream, uint64_t from, uint64_t to) const {
+  // What was acknowledged once is gone by policy; what never was is damage, at the end of a run perhaps less than it looks.
+  if (to <= stream.acked_high) return GapReason::kBeyondReplayWindow;
+  const bool tail = from > stream.stored_to && to == stream.last && &stream != &Running(stream.queue);
+  return tail ? GapReason::kLostTail : GapReason::kCorrupt;
+}
+
+absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t from, uint64_t to, bool in_store,
+                                   std::vector<Item>* out) {
+  bool searched = false;   // everywhere: it is a hole
+  Item gap;
+  gap.epoch = epoch;
+  gap.queue = queue;
+  gap.first = from;
+  gap.last = to;
+  const absl::Status closed = OnWriter([&, this]() -> absl::Status {
     Stream* stream;
+    bool salvage_later;
     {
       Lock lock(mu_);
       stream = FindStream(queue, epoch);
+      if (stream == nullptr) return absl::NotFoundError("this epoch is not held any more");
+      gap.gap = ReasonOfHole(*stream, from, to);
+      salvage_later = holes_may_be_salvaged_;
     }
-    if (stream == nullptr) return absl::NotFoundError("this epoch is not held any more");
+    // What is not salvaged yet is no hole. Without a database all that can be read was read, if there is one file of it.
+    const absl::Status ready = EnsureStore();
+    searched = !store_->is_open() && !salvage_later;
+    RETURN_IF_ERROR(ready);
     if (in_store) {
-      GapReason reason;
-      {
-        Lock lock(mu_);
-        // What was acknowledged once is gone by policy; what never was is damage.
-        reason = from <= stream->acked_high ? GapReason::kBeyondReplayWindow : GapReason::kCorrupt;
-        if (reason == GapReason::kBeyondReplayWindow && to > stream->acked_high) reason = GapReason::kCorrupt;
-      }
       // It may have come or gone since the reader looked.
       bool there = false;
       RETURN_IF_ERROR(store_->ReadItems(*stream, from, to, [&](Item item) {
         there = item.first <= from;
         return false;
       }));
-      if (there) return absl::OkStatus();
-      return InsertGap(*stream, from, to, reason);
+      searched = !there;
+      return there ? absl::OkStatus() : InsertGap(*stream, from, to, gap.gap);
     }
+    searched = true;
     // Storing finds the hole, and declares it.
     for (uint64_t before = 0;;) {
       std::vector<Spill> spills;
@@ -127,6 +145,11 @@ absl::Status OutboxImpl::CloseHole(Queue queue, const EpochId& epoch, uint64_t f
       RETURN_IF_ERROR(SpillSome(std::move(spills)));
     }
   });
+  if (!absl::IsResourceExhausted(closed) || !searched) return closed;
+  // There is no room to write it down. The cloud is told all the same: nothing is let go for that before it has taken it,
+  // and what waits behind need not wait for the disk.
+  out->push_back(std::move(gap));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<History> OutboxImpl::Find(const EventId& id) {

@@ -18,84 +18,6 @@ absl::StatusOr<std::unique_ptr<Outbox>> Outbox::Open(const Options& options, jou
   return outbox;
 }
 
-absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder) {
-  const std::string path = StrCat(folder, "/outbox.db");
-  absl::StatusOr<sqlite::Database> db = sqlite::Database::Open(path, {.create = false});
-  // None yet, or none that can be read: the journal still raises it above what its segments say.
-  if (!db.ok()) return 1;
-  const absl::StatusOr<int64_t> highest = db->QueryInt("SELECT ifnull(max(ordinal), 0) FROM streams");
-  return highest.ok() ? static_cast<uint64_t>(*highest) + 1 : 1;
-}
-
-std::string OutboxImpl::MoveAway(const std::string& path, std::string_view mark) {
-  PosixFileSystem files;
-  const std::vector<std::string> names = files.List(options_.folder).value_or(std::vector<std::string>());
-  std::string aside;
-  for (int n = 1;; ++n) {
-    aside = StrCat("outbox.db.", mark, "-", n);
-    if (!std::binary_search(names.begin(), names.end(), aside)) break;
-  }
-  for (const char* suffix : {"-wal", "-shm", ""}) {
-    files.Rename(StrCat(path, suffix), StrCat(options_.folder, "/", aside, suffix)).IgnoreError();
-  }
-  files.SyncFolder(options_.folder).IgnoreError();
-  return aside;
-}
-
-std::string OutboxImpl::SetAside(std::string_view mark) {
-  const std::string aside = MoveAway(path_, mark);
-  Lock lock(mu_);
-  report_.set_aside.push_back(aside);
-  return StrCat(options_.folder, "/", aside);
-}
-
-void OutboxImpl::Salvaged(const std::string& path) {
-  const std::string name = path.substr(path.rfind('/') + 1);
-  const std::string aside = MoveAway(path, "bad");
-  Lock lock(mu_);
-  std::erase(report_.set_aside, name);
-  report_.set_aside.push_back(aside);
-}
-
-absl::Status OutboxImpl::OpenStore() {
-  PosixFileSystem files;
-  RETURN_IF_ERROR(files.MakeFolder(options_.folder));
-  const Store::Options options{.path = path_, .quota_bytes = options_.quota_bytes};
-  std::vector<std::unique_ptr<Stream>> streams;
-  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(options, sealer_);
-  absl::Status status = store.status();
-  if (status.ok()) {
-    auto loaded = (*store)->Streams();
-    status = loaded.status();
-    if (loaded.ok()) streams = *std::move(loaded);
-  }
-  if (!status.ok()) {
-    if (store.ok()) store->reset();
-    report_.warnings.emplace_back(MessageOf(status));
-    // Errors of the disk come back on the new file and end the start; everything else is a file that cannot be used.
-    // A full disk says nothing against the file.
-    if (absl::IsResourceExhausted(status)) return status;
-    const std::string aside = SetAside(absl::IsUnimplemented(status) ? "version" : "salvaging");
-    store = Store::Open(options, sealer_);
-    if (!store.ok()) {
-      // Back to where the next start looks for it, which may find a healthier disk.
-      for (const char* suffix : {"-wal", "-shm", ""}) {
-        files.Rename(StrCat(aside, suffix), StrCat(path_, suffix)).IgnoreError();
-      }
-      return store.status();
-    }
-  }
-  store_ = *std::move(store);
-  TakeStreams(std::move(streams));
-  // The one of just now, and any whose salvage an earlier run did not live to finish.
-  ASSIGN_OR_RETURN(const std::vector<std::string> names, files.List(options_.folder));
-  for (const std::string& name : names) {
-    if (!name.starts_with("outbox.db.salvaging-") || name.ends_with("-wal") || name.ends_with("-shm")) continue;
-    RETURN_IF_ERROR(SalvageAtStart(StrCat(options_.folder, "/", name)));
-  }
-  return absl::OkStatus();
-}
-
 void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   for (auto& stream : streams) {
     if (stream->epoch.gateway != journal_.epoch().gateway) {
@@ -109,6 +31,16 @@ void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   }
 }
 
+// In start order, the running epoch's last.
+void OutboxImpl::SortStreams() {
+  const EpochId running = journal_.epoch().id;
+  for (QueueState& state : queues_) {
+    std::stable_sort(state.streams.begin(), state.streams.end(), [&](const auto& a, const auto& b) {
+      return std::pair(a->epoch.id == running, a->epoch.ordinal) < std::pair(b->epoch.id == running, b->epoch.ordinal);
+    });
+  }
+}
+
 absl::Status OutboxImpl::Load() {
   RETURN_IF_ERROR(OpenStore());
   const int64_t now = clock_.MonotonicUs();
@@ -119,6 +51,11 @@ absl::Status OutboxImpl::Load() {
       if (newest == nullptr || stream->epoch.ordinal > newest->ordinal) newest = &stream->epoch;
     }
   }
+  // Each run puts its streams into the database before it takes anything.
+  report_.outbox_missing = newest == nullptr && store_->is_open() && report_.set_aside.empty() &&
+                           std::any_of(epochs.begin(), epochs.end(), [&](const Epoch& epoch) {
+                             return epoch.gateway == journal_.epoch().gateway;
+                           });
   // A run's newest segment stays until the next run has begun one. Where all segments are in use the last run may never
   // have got one; an emptied one looks unused.
   const bool unused = journal_.found().segments.size() < journal_.figures().segments;
@@ -139,20 +76,9 @@ absl::Status OutboxImpl::Load() {
       queues_[QueueIndex(queue)].streams.push_back(std::make_unique<Stream>(epoch, queue));
     }
   }
-  // A full disk is no reason to stay away: the journal has segments, and what the cloud acknowledges makes room.
-  if (absl::Status added = AddMissingStreams(); absl::IsResourceExhausted(added)) {
-    report_.warnings.push_back(StrCat("the disk is full: ", MessageOf(added)));
-    counters_["database_full"] = counters_["writes_failing"] = 1;
-  } else if (!added.ok()) {
-    return added;
-  }
+  SortStreams();
   for (Queue queue : kAllQueues) {
-    auto& streams = queues_[QueueIndex(queue)].streams;
-    std::stable_sort(streams.begin(), streams.end(),
-                     [](const auto& a, const auto& b) { return a->epoch.ordinal < b->epoch.ordinal; });
-    const auto running = std::find_if(streams.begin(), streams.end(),
-                                      [&](const auto& stream) { return stream->epoch.id == journal_.epoch().id; });
-    std::rotate(running, running + 1, streams.end());
+    const auto& streams = queues_[QueueIndex(queue)].streams;
     for (const auto& stream : streams) {
       const journal::Journal::Span span = journal_.Holds(stream->epoch.id, queue);
       if (span.last > stream->last) {
@@ -169,31 +95,47 @@ absl::Status OutboxImpl::Load() {
         stream->acked_high = std::max(stream->acked_high, acked_to);
         stream->changed = snapshot_needed_ = true;
       }
+      // Of one that the database does not know; where it does, it also knows of a rewind.
+      if (stream->id == 0) {
+        stream->acked_to = stream->acked_high = std::min(std::max(stream->acked_to, span.acked_to), stream->last);
+      }
       stream->journal_since_us = now;
       report_.pending += stream->last - std::min(stream->last, stream->acked_to);
       for (const StoredRange& range : stream->ranges) report_.gaps += range.last > stream->acked_to ? range.gaps : 0;
     }
   }
+  // A full disk is no reason to stay away: the journal has segments, and what the cloud acknowledges makes room.
+  if (const absl::Status added = AddMissingStreams(); !added.ok()) {
+    report_.warnings.push_back(StrCat("the outbox cannot be written: ", MessageOf(added)));
+    WriterFailed(added);
+  }
   positions_saved_us_ = now;
   for (Queue queue : kAllQueues) {
     for (const auto& stream : queues_[QueueIndex(queue)].streams) {
       if (stream->NextToStore() > 1) journal_.Release(stream->epoch.id, queue, stream->NextToStore() - 1);
+      if (stream->last > stream->acked_to) journal_.Remember(stream->epoch, queue, stream->last, stream->acked_to);
     }
   }
-  RETURN_IF_ERROR(NoteUse());
+  if (store_->is_open()) {
+    if (const absl::Status noted = NoteUse(); !noted.ok()) WriterFailed(noted);
+  }
   writer_ = std::thread([this] { RunWriter(); });
   journal_.Start(this);
-  return ForgetAtStart();
+  ForgetAtStart();
+  return absl::OkStatus();
 }
 
-// On the writer's thread, like everything that touches the database once it runs.
-absl::Status OutboxImpl::ForgetAtStart() {
-  const absl::Status forgotten = OnWriter([this] {
+// On the writer's thread, like everything that touches the database once it runs. What fails is tried again at the next
+// change of segment.
+void OutboxImpl::ForgetAtStart() {
+  OnWriter([this] {
+    if (!store_->is_open()) return absl::OkStatus();
     // The last numbers of earlier epochs now, while the segments that tell them are still there.
-    const absl::Status saved = SaveRest();
-    return saved.ok() ? ForgetEmptyStreams() : saved;
-  });
-  return absl::IsResourceExhausted(forgotten) ? absl::OkStatus() : forgotten;  // the next segment change tries again
+    absl::Status forgotten = SaveRest();
+    if (forgotten.ok()) forgotten = ForgetEmptyStreams();
+    if (!forgotten.ok()) WriterFailed(forgotten);
+    return absl::IsDataLoss(forgotten) ? Renew() : absl::OkStatus();
+  }).IgnoreError();
 }
 
 absl::Status OutboxImpl::AddMissingStreams() {
@@ -245,6 +187,7 @@ absl::Status OutboxImpl::RecoverStream(Stream& stream, uint64_t cursor) {
     return absl::OkStatus();
   }
   // The cloud was restored: what it lacks is pending again.
+  RETURN_IF_ERROR(EnsureStore());
   RETURN_IF_ERROR(FillHoles(stream, cursor + 1, high, GapReason::kBeyondReplayWindow));
   Lock lock(mu_);
   stream.stored_to = std::max(stream.stored_to, high);

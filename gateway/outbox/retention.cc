@@ -165,6 +165,8 @@ absl::Status OutboxImpl::ForgetEmptyStreams() {
   std::erase_if(candidates,
                 [&](const auto& each) { return journal_.Holds(each.second->epoch.id, each.first).first != 0; });
   if (candidates.empty()) return absl::OkStatus();
+  // The journal must have noted that they are complete, or it would take their numbers for lost at the next start.
+  if (!journal_.Sync().ok()) return absl::OkStatus();
   RETURN_IF_ERROR(store_->Begin());
   absl::Status status;
   for (const auto& [queue, stream] : candidates) {

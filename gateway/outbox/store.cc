@@ -79,10 +79,21 @@ absl::StatusOr<Item> DecodeRow(const sqlite::Statement& row, int column, const E
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Store>> Store::Open(const Options& options, const Sealer* sealer) {
-  std::unique_ptr<Store> store(new Store(options, sealer));
-  RETURN_IF_ERROR(store->Prepare());
-  return store;
+absl::Status Store::Open() {
+  const absl::Status prepared = Prepare();
+  if (!prepared.ok()) {
+    LetGo();
+    return prepared;
+  }
+  const std::lock_guard lock(mu_);
+  open_ = true;
+  return prepared;
+}
+
+void Store::Close(const std::string& read_from) {
+  LetGo();
+  const std::lock_guard lock(mu_);
+  read_from_ = read_from;
 }
 
 absl::Status Store::Prepare() {
@@ -185,6 +196,7 @@ absl::StatusOr<std::vector<std::unique_ptr<Stream>>> LoadStreams(sqlite::Databas
 }
 
 absl::Status Store::Begin() {
+  if (!is_open()) return absl::ResourceExhaustedError("there is no database to write to yet");
   ASSIGN_OR_RETURN(sqlite::Transaction transaction, sqlite::Transaction::Begin(db_));
   transaction_ = std::make_unique<sqlite::Transaction>(std::move(transaction));
   return absl::OkStatus();
@@ -205,12 +217,14 @@ void Store::Rollback() {
   transaction_.reset();
 }
 
-void Store::Close() {
+void Store::LetGo() {
   Rollback();
   for (sqlite::Statement* statement : {&put_item_, &delete_items_, &put_range_, &delete_range_, &save_positions_}) {
     *statement = sqlite::Statement();
   }
   db_.Close();
+  const std::lock_guard lock(mu_);
+  open_ = false;
 }
 
 absl::Status Store::AddStream(Stream& stream) {
@@ -272,6 +286,7 @@ absl::StatusOr<bool> Store::PutItem(const Stream& stream, const Item& item) {
   const std::string key = KeyBytes(stream.epoch.id, stream.queue, item.first, item.last, item.gap, item.id);
   const bool seal = sealer_ != nullptr && IsPersonal(stream.queue) && !item.IsGap();
   std::string sealed;
+  if (seal && !sealer_->may_seal()) return absl::ResourceExhaustedError("the seal key could not be kept yet");
   // The number never comes twice with other bytes, so that it can be the counter.
   if (seal) sealed = sealer_->Seal(stream.epoch.id, kSealDomain, item.last, key, item.bytes);
   const std::string_view stored = seal ? std::string_view(sealed) : std::string_view(item.bytes);
@@ -343,6 +358,7 @@ absl::Status Store::PutTimes(const std::vector<TimeRow>& rows, size_t keep) {
 }
 
 absl::StatusOr<uint64_t> Store::UsedBytes() {
+  if (!is_open()) return absl::ResourceExhaustedError("there is no database to write to yet");
   ASSIGN_OR_RETURN(const int64_t pages, db_.QueryInt("PRAGMA page_count"));
   ASSIGN_OR_RETURN(const int64_t free, db_.QueryInt("PRAGMA freelist_count"));
   return static_cast<uint64_t>(pages - free) * kPageBytes;
@@ -351,6 +367,11 @@ absl::StatusOr<uint64_t> Store::UsedBytes() {
 absl::Status Store::GiveBackPages(int pages) { return db_.Exec(StrCat("PRAGMA incremental_vacuum(", pages, ")")); }
 
 absl::StatusOr<sqlite::Database> Store::Reader() const {
+  std::unique_lock lock(mu_);
+  const std::string instead = read_from_;
+  const bool open = open_;
+  lock.unlock();
+  if (!open) return instead.empty() ? absl::NotFoundError("there is no database yet") : OpenForReading(instead);
   ASSIGN_OR_RETURN(sqlite::Database db, sqlite::Database::Open(options_.path, {.create = false}));
   RETURN_IF_ERROR(db.Exec("PRAGMA query_only=1; PRAGMA mmap_size=0; PRAGMA cache_size=-256"));
   return db;
@@ -379,8 +400,10 @@ absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from
 
 absl::Status Store::ReadItems(const Stream& stream, uint64_t from, uint64_t through,
                               const std::function<bool(Item)>& visitor, uint64_t* bad) const {
-  ASSIGN_OR_RETURN(sqlite::Database db, Reader());
-  return LoadItems(db, stream, from, through, sealer_, visitor, bad, nullptr);
+  absl::StatusOr<sqlite::Database> db = Reader();
+  if (absl::IsNotFound(db.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(db.status());
+  return LoadItems(*db, stream, from, through, sealer_, visitor, bad, nullptr);
 }
 
 absl::StatusOr<std::map<std::string, std::string>> LoadSnapshots(sqlite::Database& db) {

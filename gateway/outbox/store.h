@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,10 @@ absl::Status LoadItems(sqlite::Database& db, const Stream& stream, uint64_t from
                        const Sealer* sealer, const std::function<bool(Item)>& visitor, uint64_t* bad,
                        uint64_t* reached);
 
+// For reading alone, a file that may be damaged or lie on a disk that is full or read-only: with its write-ahead log if
+// that is possible, else what the file itself says. DataLoss: it is not a database any more.
+absl::StatusOr<sqlite::Database> OpenForReading(const std::string& path);
+
 class Store {
  public:
   struct Options {
@@ -48,13 +53,20 @@ class Store {
     uint64_t quota_bytes = 0;
     int64_t check_ms = 2000;  // how long the quick check may take
   };
-  // DataLoss: corrupt. Unimplemented: another format version.
-  static absl::StatusOr<std::unique_ptr<Store>> Open(const Options& options, const Sealer* sealer);
+  Store(const Options& options, const Sealer* sealer) : options_(options), sealer_(sealer) {}
+
+  // Opens or makes the database; on an error it is closed. DataLoss: corrupt. Unimplemented: another format version.
+  absl::Status Open();
+  // Lets go of the file, so that it can be set aside. While it is closed whatever writes fails with ResourceExhausted, and
+  // reading finds what `read_from` says (OpenForReading); empty: nothing.
+  void Close(const std::string& read_from);
+  // Thread-safe.
+  bool is_open() const {
+    const std::lock_guard lock(mu_);
+    return open_;
+  }
 
   absl::StatusOr<std::vector<std::unique_ptr<Stream>>> Streams() { return LoadStreams(db_); }
-  // Lets go of the file, so that it can be set aside, and begins a new one under the same name.
-  void Close();
-  absl::Status Reopen() { return Prepare(); }
 
   // Between Begin and Commit (or Rollback).
   absl::Status Begin();
@@ -75,7 +87,7 @@ class Store {
 
   absl::StatusOr<uint64_t> UsedBytes();  // pages in use, without the free ones
   absl::Status GiveBackPages(int pages);
-  absl::Status Checkpoint(bool truncate) { return db_.Checkpoint(truncate); }
+  absl::Status Checkpoint(bool truncate) { return is_open() ? db_.Checkpoint(truncate) : absl::OkStatus(); }
 
   // Items of the stream whose last number is in [from, through], ascending, until the visitor returns false. Rows that
   // do not decode are left out and counted in `bad`.
@@ -86,13 +98,18 @@ class Store {
   absl::StatusOr<std::vector<TimeRow>> ReadTimes() const;
 
  private:
-  Store(const Options& options, const Sealer* sealer) : options_(options), sealer_(sealer) {}
   absl::Status Prepare();
+  void LetGo();
+  // NotFound: there is nothing to read.
   absl::StatusOr<sqlite::Database> Reader() const;
 
   const Options options_;
   const Sealer* const sealer_;
   sqlite::Database db_;
+  mutable std::mutex mu_;
+  // Guarded by mu_.
+  bool open_ = false;
+  std::string read_from_;  // while it is not
   sqlite::Statement put_item_, delete_items_, put_range_, delete_range_, save_positions_;
   std::unique_ptr<sqlite::Transaction> transaction_;
   // Refused messages may name people, whatever queue they would have gone to: sealed under a key of this opening.

@@ -59,7 +59,8 @@ void OutboxImpl::RunWriter() {
     if (spills.empty()) space_needed_ = false;
     const bool segment_changed = snapshot_needed_;
     lock.unlock();
-    absl::Status status = spills.empty() ? SaveRest() : SpillSome(std::move(spills));
+    absl::Status status = EnsureStore();
+    if (status.ok()) status = spills.empty() ? SaveRest() : SpillSome(std::move(spills));
     if (status.ok()) status = TrimReplayWindow();
     if (status.ok() && segment_changed) status = ForgetEmptyStreams();
     if (!status.ok()) WriterFailed(status);
@@ -81,8 +82,9 @@ int64_t OutboxImpl::DueUs(int64_t now) const {
   const int64_t spill_after_us = options_.spill_after_ms * 1000;
   // Nothing tells of single items: an item that comes after this was computed is looked at in time.
   int64_t due = now + std::max<int64_t>(spill_after_us, 1000);
-  if (space_needed_ || snapshot_needed_ || MemoryShort()) due = now;
+  if (space_needed_ || snapshot_needed_ || MemoryShort() || !salvages_.empty()) due = now;
   if (!rejected_.empty()) due = std::min(due, rejected_saved_us_ + kRejectedEveryUs);
+  if (const auto failing = counters_.find("writes_failing"); failing != counters_.end() && failing->second != 0) due = now;
   for (const QueueState& state : queues_) {
     for (const auto& stream : state.streams) {
       const uint64_t next = stream->NextToStore();
@@ -163,8 +165,7 @@ absl::Status OutboxImpl::FillFromJournal(Spill& spill) {
   }
   // What was acknowledged while we read may have been recycled under us; it is no hole.
   std::erase_if(spill.items, [&](const Item& item) { return item.last <= stream.acked_to; });
-  counters_["gaps_declared"] +=
-      std::count_if(spill.items.begin(), spill.items.end(), [](const Item& item) { return item.IsGap(); });
+  spill.holes = std::count_if(spill.items.begin(), spill.items.end(), [](const Item& item) { return item.IsGap(); });
   if (!spill.items.empty() && spill.items.front().IsGap()) {
     spill.items.front().first = std::max(spill.items.front().first, stream.acked_to + 1);
   }
@@ -172,6 +173,7 @@ absl::Status OutboxImpl::FillFromJournal(Spill& spill) {
 }
 
 absl::Status OutboxImpl::SpillSome(std::vector<Spill> spills) {
+  RETURN_IF_ERROR(EnsureStore());
   for (Spill& spill : spills) {
     if (spill.from_journal) RETURN_IF_ERROR(FillFromJournal(spill));
   }
@@ -270,6 +272,7 @@ absl::Status OutboxImpl::WriteSpills(std::vector<Spill>& spills) {
       stream.stored_to = std::max(stream.stored_to, spill.through);
       DropMemory(stream, stream.stored_to);
       if (!stream.JournalOnly()) stream.journal_since_us = 0;
+      counters_["gaps_declared"] += spill.holes;
     }
   }
   for (const Spill& spill : spills) journal_.Release(spill.stream->epoch.id, spill.stream->queue, spill.through);
@@ -332,7 +335,8 @@ absl::Status OutboxImpl::SaveRest() {
   {
     Lock lock(mu_);
     const int64_t now = clock_.MonotonicUs();
-    bool wanted = snapshot_needed_ || (!rejected_.empty() && rejected_saved_us_ + kRejectedEveryUs <= now);
+    // What failed before is tried until it goes well again, also where nothing new is to be written.
+    bool wanted = counters_["writes_failing"] != 0 || snapshot_needed_ || (!rejected_.empty() && rejected_saved_us_ + kRejectedEveryUs <= now);
     for (const QueueState& state : queues_) {
       for (const auto& stream : state.streams) {
         wanted |= stream->changed && !stream->ranges.empty() && positions_saved_us_ + kPositionsEveryUs <= now;
@@ -376,6 +380,7 @@ absl::Status OutboxImpl::Close() {
     Lock lock(mu_);
     if (retry_at_us_ > clock_.MonotonicUs()) break;  // no room for critical items: the journal keeps them
   }
+  if (!store_->is_open()) return status;
   status.Update(SaveRest());
   status.Update(store_->Checkpoint(true));
   return status;

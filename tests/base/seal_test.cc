@@ -1,12 +1,9 @@
 #include "base/seal.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include "absl/strings/escaping.h"
-#include "base/file.h"
 #include "base/strings.h"
-#include "tests/fakes/temp_folder.h"
 
 namespace sluice {
 namespace {
@@ -53,22 +50,6 @@ TEST(SealTest, AnythingChangedDoesNotOpen) {
     bad[i] = static_cast<char>(bad[i] ^ 1);
     EXPECT_TRUE(absl::IsDataLoss(sealer.Open(EpochOf(2), "key", bad).status())) << i;
   }
-}
-
-TEST(SealTest, TheKeyFileIsMadeOnceAndIsPrivate) {
-  fakes::TempFolder folder;
-  const std::string path = folder / "seal.key";
-  const auto first = Sealer::FromFile(path);
-  ASSERT_TRUE(first.ok()) << first.status();
-  struct stat info {};
-  ASSERT_EQ(stat(path.c_str(), &info), 0);
-  EXPECT_EQ(info.st_mode & 0777, 0600u);
-  const std::string sealed = first->Seal(EpochOf(2), 1, 1, "", "x");
-  const auto second = Sealer::FromFile(path);
-  ASSERT_TRUE(second.ok());
-  EXPECT_EQ(second->Open(EpochOf(2), "", sealed).value_or("?"), "x");
-  ASSERT_TRUE(WriteFileAtomically(path, "too short").ok());
-  EXPECT_TRUE(absl::IsInvalidArgument(Sealer::FromFile(path).status()));
 }
 
 }  // namespace

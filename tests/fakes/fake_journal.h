@@ -138,6 +138,7 @@ class FakeJournal final : public Journal {
   void Acknowledged(const EpochId&, Queue, uint64_t, int64_t) override {}
   void LinkUp(Queue, bool) override {}
   void Release(const EpochId&, Queue, uint64_t) override {}
+  void Remember(const Epoch&, Queue, uint64_t, uint64_t) override {}
   absl::Status Sync() override {
     MakeAllSafe();
     return absl::OkStatus();
@@ -157,7 +158,7 @@ class FakeJournal final : public Journal {
   }
   Span Holds(const EpochId&, Queue queue) const override {
     const uint64_t last = LastNumber(queue);
-    return {last > 0 ? 1u : 0u, last};
+    return {.first = last > 0 ? 1u : 0u, .last = last};
   }
   uint64_t LastNumber(Queue queue) const override {
     const std::lock_guard lock(mutex_);

@@ -1,6 +1,8 @@
 // Torn writes, failed syncs, damaged segments, power cuts (delivery rule R5).
 #include "tests/gateway/journal/journal_fixture.h"
 
+#include <filesystem>
+
 namespace sluice::journal {
 namespace {
 
@@ -217,6 +219,115 @@ TEST_F(JournalFaultTest, ADamagedHeadIsKeptAside) {
   Open();
   EXPECT_EQ(Content(file + ".bad-1"), bad);
   EXPECT_EQ(Append(1), 1u);
+}
+
+// R14: what another gateway accepted stays for that one, and ours has its segments all the same.
+TEST_F(JournalFaultTest, SegmentsOfAnotherGatewayTakeNoneOfOurs) {
+  tail_holder_ = std::make_unique<RecordingTail>();
+  tail_.target = tail_holder_.get();
+  ASSERT_TRUE(TryOpen("another").ok());
+  const EpochId foreign = journal_->epoch().id;
+  uint64_t taken = 0;
+  while (TryAppend(taken + 1).ok()) ++taken;
+  ASSERT_EQ(journal_->figures().segments, options_.max_segments);
+  journal_.reset();
+  Open();
+  EXPECT_EQ(journal_->figures().foreign_segments, options_.max_segments);
+  const EpochId ours = journal_->epoch().id;
+  for (uint64_t n = 1; n <= 3 * taken; ++n) {
+    auto number = TryAppend(n);
+    if (!number.ok()) {
+      // As a tail would: everything of ours is stored.
+      journal_->Release(ours, kQueue, n - 1);
+      ASSERT_TRUE(journal_->WaitForSpace(20'000)) << n;
+      number = TryAppend(n);
+    }
+    ASSERT_TRUE(number.ok()) << number.status();
+  }
+  EXPECT_LE(journal_->figures().segments, 2 * options_.max_segments);
+  // The right one finds what it left, all of it.
+  journal_.reset();
+  ASSERT_TRUE(TryOpen("another").ok());
+  ExpectRecords(ReadAll(foreign), 1, taken);
+}
+
+TEST_F(JournalFaultTest, WhatLiesInTheirPlaceIsSetAside) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 1; i <= 10; ++i) Append(i);
+  Reopen();
+  for (const char* name : {"journal-000002.seg", "journal-000009.seg", "journal.lock"}) {
+    journal_.reset();
+    std::filesystem::remove(PathOf(name));
+    std::filesystem::create_directory(PathOf(name));
+    Open();
+    ExpectRecords(ReadAll(epoch), 1, 10);
+    EXPECT_EQ(Append(1), 1u) << name;
+  }
+  EXPECT_TRUE(std::filesystem::is_directory(PathOf("journal-000009.seg.bad-1")));
+  journal_.reset();
+  std::filesystem::remove_all(options_.folder);
+  std::ofstream(options_.folder) << "not a folder";
+  Open();
+  EXPECT_EQ(Append(1), 1u);
+  EXPECT_TRUE(std::filesystem::exists(options_.folder + ".bad-1"));
+}
+
+TEST_F(JournalFaultTest, WithoutRoomForASingleSegmentItTakesNothingUntilThereIs) {
+  bool full = true;
+  files_.SetOnWrite([&](const std::string& path, uint64_t, size_t size) -> int64_t {
+    return full && path.ends_with(".new") ? 0 : static_cast<int64_t>(size);
+  });
+  Open();
+  EXPECT_TRUE(absl::IsResourceExhausted(TryAppend(1).status()));
+  full = false;
+  ASSERT_TRUE(journal_->WaitForSpace(20'000)) << "tried again by itself";
+  EXPECT_EQ(Append(1), 1u);
+  ASSERT_TRUE(journal_->Sync().ok());
+}
+
+// A card that only reads any more (errors=remount-ro): what is there can still be delivered.
+TEST_F(JournalFaultTest, WhatCanOnlyBeReadIsRead) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 1; i <= 10; ++i) Append(i);
+  journal_.reset();
+  files_.SetOnWrite([](const std::string&, uint64_t, size_t) -> int64_t { return -1; });
+  Open();
+  ExpectRecords(ReadAll(epoch), 1, 10);
+  EXPECT_FALSE(TryAppend(1).ok());
+  files_.SetOnWrite(nullptr);
+  ASSERT_TRUE(journal_->WaitForSpace(60'000));
+  EXPECT_EQ(Append(1), 1u);
+}
+
+TEST_F(JournalFaultTest, WhatCannotBeSyncedAtStartIsNotTakenForSafe) {
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 1; i <= 10; ++i) Append(i);
+  journal_.reset();
+  std::atomic<bool> failing = true;
+  files_.SetOnSync([&](const std::string&) { return failing ? absl::InternalError("EIO") : absl::OkStatus(); });
+  Open();
+  failing = false;
+  ExpectRecords(ReadAll(epoch), 1, 10);
+  size_t believed = 0;
+  ASSERT_TRUE(journal_->ReadAll([&](Item) { return ++believed > 0; }).ok());
+  EXPECT_EQ(believed, 0u) << "devices that send these again must not be told that they are safe";
+  ASSERT_TRUE(journal_->WaitForSpace(20'000));
+  EXPECT_EQ(Append(1), 1u);
+}
+
+TEST_F(JournalFaultTest, PersonalRecordsAreRefusedWhileTheirKeyIsNotKept) {
+  sealer_ = std::make_unique<Sealer>(std::array<uint8_t, Sealer::kKeyBytes>{5});
+  sealer_->SetMaySeal(false);
+  Open();
+  EXPECT_TRUE(absl::IsResourceExhausted(TryAppend(1, nullptr, Queue::kAttendance).status()));
+  EXPECT_FALSE(journal_->WaitForSpace(20)) << "waiting is not spinning";
+  EXPECT_EQ(Append(1), 1u) << "everything else goes on";
+  sealer_->SetMaySeal(true);
+  EXPECT_TRUE(journal_->WaitForSpace(20));
+  EXPECT_EQ(Append(2, nullptr, Queue::kAttendance), 1u);
 }
 
 TEST_F(JournalFaultTest, ASegmentOfAnUnknownVersionIsLeftUntouched) {

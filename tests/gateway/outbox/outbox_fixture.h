@@ -106,6 +106,13 @@ class OutboxTest : public ::testing::Test {
   uint64_t appended_ = 0;
 };
 
+// Overwrites part of a file with what looks like nothing.
+inline void Garble(const std::string& path, size_t at, size_t size) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at));
+  file << std::string(size, '\x5A');
+}
+
 // What is pending of the epoch as ranges of numbers, gaps with their reason: "1-9 10-12:corrupt 13-20".
 inline std::string Shape(const std::vector<Item>& items) {
   std::string out;

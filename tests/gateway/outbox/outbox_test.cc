@@ -225,9 +225,7 @@ TEST_F(OutboxTest, SnapshotsAndRefusedMessagesSurvive) {
   Restart();
   snapshots.Put("a", "");
   Restart();
-  const auto rows = outbox_->LoadSnapshots();
-  ASSERT_TRUE(rows.ok());
-  EXPECT_EQ(*rows, (std::map<std::string, std::string>{{"b", "2"}}));
+  EXPECT_EQ(outbox_->LoadSnapshots(), (std::map<std::string, std::string>{{"b", "2"}}));
   const auto rejected = outbox_->ListRejected(5000);
   ASSERT_TRUE(rejected.ok());
   ASSERT_EQ(rejected->size(), 1000u);

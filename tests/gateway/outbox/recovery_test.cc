@@ -22,6 +22,20 @@ TEST_F(RecoveryTest, RecoverBelowTheFloorSendsAgainWhatIsStillHeld) {
   EXPECT_EQ(outbox_->figures(Queue::kInventory).pending, 80u);
 }
 
+TEST_F(RecoveryTest, WhatWasAcknowledgedAndIsNowhereCanBeReadAsAGap) {
+  journal_options_.max_segments = 3;
+  Open();
+  const EpochId epoch = journal_->epoch().id;
+  for (int i = 0; i < 5000; ++i) outbox_->Acknowledge(Queue::kInventory, epoch, Append(Queue::kInventory));
+  const uint64_t first = journal_->Holds(epoch, Queue::kInventory).first;
+  ASSERT_GT(first, 100u) << "segments were used again, and nothing was stored";
+  const auto items = ReadAll(Queue::kInventory, epoch, 1, 500);
+  EXPECT_EQ(items.front().gap, GapReason::kBeyondReplayWindow);
+  EXPECT_EQ(items.front().last, first - 1);
+  EXPECT_EQ(items.back().last, 5000u);
+  EXPECT_FALSE(items.back().IsGap());
+}
+
 TEST_F(RecoveryTest, RecoverAboveTheFloorIsAnAcknowledgement) {
   Open();
   const EpochId epoch = journal_->epoch().id;
@@ -93,13 +107,6 @@ TEST_F(RecoveryTest, WhatWasRecycledBecauseItWasAcknowledgedIsNoHole) {
   EXPECT_EQ(held.last, last);
   EXPECT_GT(held.acked_to, 0u);
   EXPECT_EQ(Shape(ReadAll(Queue::kInventory, epoch, held.acked_to + 1)), StrCat(held.acked_to + 1, "-", last)) << "no gap";
-}
-
-// Overwrites part of a file with what looks like nothing.
-void Garble(const std::string& path, size_t at, size_t size) {
-  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
-  file.seekp(static_cast<std::streamoff>(at));
-  file << std::string(size, '\x5A');
 }
 
 TEST_F(RecoveryTest, ADatabaseWithBadPagesIsSetAsideAndItsGoodRowsAreSalvaged) {
@@ -222,76 +229,6 @@ TEST_F(RecoveryTest, AFullJournalIsNotTakenForAnEmptiedOne) {
     Restart();
     EXPECT_FALSE(outbox_->start_report().journal_missing) << run;
   }
-}
-
-TEST_F(RecoveryTest, AFullDiskKeepsNobodyFromStartingAndNothingIsSetAside) {
-  fakes::FullDisk disk;
-  Open();
-  const EpochId first = journal_->epoch().id;
-  for (int i = 0; i < 20; ++i) Append(Queue::kInventory);
-  SpillAll(Queue::kInventory);
-  Stop();
-  disk.Fill();
-  Open();
-  const EpochId second = journal_->epoch().id;
-  EXPECT_TRUE(outbox_->start_report().set_aside.empty());
-  EXPECT_EQ(outbox_->counters()["writes_failing"], 1);
-  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, first, 1)), "1-20") << "what was stored goes to the cloud";
-  for (int i = 0; i < 10; ++i) Append(Queue::kInventory);
-  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, second, 1)), "1-10") << "and new events come";
-  disk.Free();
-  SpillAll(Queue::kInventory);
-  EXPECT_EQ(outbox_->counters()["writes_failing"], 0);
-  Restart();
-  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, first, 1)), "1-20");
-  EXPECT_EQ(Shape(ReadAll(Queue::kInventory, second, 1)), "1-10");
-}
-
-TEST_F(RecoveryTest, ADatabaseForWhichThereIsNoOtherStaysInItsPlace) {
-  fakes::FullDisk disk;
-  Open();
-  const EpochId epoch = journal_->epoch().id;
-  for (int i = 0; i < 2000; ++i) Append(Queue::kInventory);
-  SpillAll(Queue::kInventory);
-  Stop();
-  Garble(folder_ / "outbox.db", 10 * 4096, 4096);
-  disk.Fill();
-  auto journal = journal::Journal::Open(journal_options_, "gw", "shop", 2, files_, clock_, random_, nullptr);
-  ASSERT_TRUE(journal.ok());
-  EXPECT_FALSE(Outbox::Open(options_, **journal, clock_, nullptr, nullptr).ok());
-  journal->reset();
-  disk.Free();
-  Open();
-  EXPECT_GT(outbox_->start_report().salvaged, 1000u);
-  EXPECT_EQ(ReadAll(Queue::kInventory, epoch, 1, 500).back().last, 2000u);
-}
-
-TEST_F(RecoveryTest, WhatIsNoDatabaseAtAllDoesNotKeepTheDaemonFromStarting) {
-  for (const std::string& content : {std::string(100'000, 'x'), std::string("SQLite format 3"), std::string()}) {
-    Stop();
-    std::ofstream(folder_ / "outbox.db", std::ios::binary) << content;
-    Open();
-    Append(Queue::kInventory);
-    SpillAll(Queue::kInventory);
-  }
-  EXPECT_EQ(ReadAll(Queue::kInventory, journal_->epoch().id, 1).size(), 1u);
-}
-
-TEST_F(RecoveryTest, AnUnknownFormatVersionIsSetAsideUntouched) {
-  Open();
-  Stop();
-  const std::string path = folder_ / "outbox.db";
-  {
-    auto db = sqlite::Database::Open(path, {});
-    ASSERT_TRUE(db.ok());
-    ASSERT_TRUE(db->Exec("PRAGMA user_version=77").ok());
-    ASSERT_TRUE(db->Checkpoint(true).ok());
-  }
-  const std::string before = *ReadFile(path, 1 << 24);
-  Open();
-  ASSERT_EQ(outbox_->start_report().set_aside, std::vector<std::string>{"outbox.db.version-1"});
-  EXPECT_EQ(outbox_->start_report().salvaged, 0u);
-  EXPECT_EQ(*ReadFile(folder_ / "outbox.db.version-1", 1 << 24), before);
 }
 
 }  // namespace

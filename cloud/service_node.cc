@@ -105,6 +105,7 @@ class Node final : public ServiceNode {
     options.receiver.credit_items = config.credit_items;
     options.receiver.credit_bytes = config.credit_bytes;
     options.receiver.lease_ms = config.lease_ms;
+    options.receiver.lease_retry_ms = config.lease_ms / 5;
     // A transaction holds the others up: about 10 ms of work each.
     options.receiver.apply_max_items = 1'024;
     sync_ = std::make_unique<ingest::SyncService>(

@@ -13,6 +13,7 @@ namespace sluice::config {
 
 struct Gateway {
   std::string state_dir = "/var/lib/sluice";   // journal, outbox, keys made here
+  std::string hardware_id;                     // what tells this box from a copy of it; empty: the board's own
 };
 
 // PEM files; read again when they change.

@@ -99,6 +99,7 @@ void DescribeDelivery(Visitor& v, Config& c) {
 void Describe(Visitor& v, Config& c) {
   v.Section("gateway", [&] {
     v.Path("state_dir", c.gateway.state_dir, Need::kRequired);
+    v.Text("hardware_id", c.gateway.hardware_id, Need::kOptional, AtMost(128));
   });
   v.Section("identity", [&] {
     v.Path("certificate", c.identity.certificate, Need::kRequired);

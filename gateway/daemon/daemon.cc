@@ -174,7 +174,7 @@ absl::Status DaemonImpl::OpenStore(const config::Config& config, const sync::Gat
 }
 
 absl::Status DaemonImpl::OpenLinks(const config::Config& config) {
-  HardwareIdentity hardware = HardwareId(config.gateway.state_dir, random_);
+  HardwareIdentity hardware = HardwareId(config.gateway.hardware_id, config.gateway.state_dir, random_);
   if (!hardware.kept.ok()) {
     rules_.Happened("hardware_id_not_kept",
                     StrCat("this box has no number of its own and the random one could not be kept: after a restart the cloud "

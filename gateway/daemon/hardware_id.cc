@@ -23,7 +23,8 @@ bool Plausible(const std::string& id) {
 
 }  // namespace
 
-HardwareIdentity HardwareId(const std::string& state_folder, Random& random) {
+HardwareIdentity HardwareId(const std::string& configured, const std::string& state_folder, Random& random) {
+  if (!configured.empty()) return {.id = StrCat("configured:", configured)};
   const std::pair<const char*, const char*> sources[] = {
       {"serial:", "/proc/device-tree/serial-number"},
       {"dmi:", "/sys/class/dmi/id/product_uuid"},

@@ -13,8 +13,8 @@ struct HardwareIdentity {
   absl::Status kept;   // why a random one could not be kept: the next start will have another
 };
 
-// The first there is: the board's serial number (device tree), the firmware's product UUID (DMI), the machine id; else a
-// random one kept in the state folder, which a clone of the card would share.
-HardwareIdentity HardwareId(const std::string& state_folder, Random& random);
+// The first there is: what the configuration says, the board's serial number (device tree), the firmware's product UUID
+// (DMI), the machine id; else a random one kept in the state folder, which a clone of the card would share.
+HardwareIdentity HardwareId(const std::string& configured, const std::string& state_folder, Random& random);
 
 }  // namespace sluice::daemon

@@ -92,6 +92,11 @@ void WarningRules::OnTick(Readings now) {
             "which (gaps in sluicectl queues)");
   WhenGrown("events_lost", now.outbox["gaps_declared"],
             "events that journal and outbox held cannot be read any more and were declared lost (gaps in sluicectl queues)");
+  WhenGrown("beyond_replay_window", now.outbox["beyond_replay_window"],
+            "the cloud was set back and lacks acknowledged events that are not kept here any more: it is told which");
+  WhenGrown("epoch_not_begun", now.outbox["epochs_not_begun"],
+            "another box writes under this one's keys, and the journal had no room for an epoch of its own: what comes goes out "
+            "under fresh keys, but personal events are sealed under the old key until the next start");
   if (now.set_aside != set_aside_) {
     Happened("store_set_aside", StrCat("a store that could not be used was set aside as ", AsStd(absl::StrJoin(now.set_aside, ", ")), "; ",
                                        now.outbox["salvaged_rows"], " records were salvaged"));

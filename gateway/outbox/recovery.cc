@@ -279,7 +279,9 @@ absl::Status OutboxImpl::InsertRows(Stream& stream, const std::vector<Item>& ite
   } else {
     stream.ranges.insert(stream.ranges.begin() + static_cast<ptrdiff_t>(at), range);
   }
-  counters_["gaps_declared"] += static_cast<int64_t>(added.gaps);
+  for (const Item& item : items) {
+    if (item.IsGap()) ++counters_[item.gap == GapReason::kBeyondReplayWindow ? "beyond_replay_window" : "gaps_declared"];
+  }
   return absl::OkStatus();
 }
 

@@ -157,6 +157,8 @@ class Stack:
         self.listener_passwords = self.folder / "gateway/listener.passwd"
         # The judge reads every event that was published: files of the bus are set aside, none goes.
         self.retention = {"bus_files": 1000}
+        self.cloud_sync = {}   # [sync] of the cloud's configuration
+        self.gateway_settings = {}   # section -> key -> value, over what the gateway's configuration says otherwise
         self.cloud_addresses = {}
         self.cloud_ports = {}
         self.serial_ports = []
@@ -243,7 +245,8 @@ keyfile {key}
         ports_file.unlink(missing_ok=True)
         config = self.folder / f"cloud/{name}.toml"
         config.write_text(f"# written by {Path(__file__).name}\n[retention]\n" +
-                          "".join(f"{key} = {value}\n" for key, value in self.retention.items()))
+                          "".join(f"{key} = {value}\n" for key, value in self.retention.items()) +
+                          "[sync]\n" + "".join(f"{key} = {value}\n" for key, value in self.cloud_sync.items()))
         command = [self.binaries / "sluice-cloud", "--config", config, "--services", ",".join(services), "--data", self.folder / "cloud",
                    "--cert", cert, "--key", key, "--ca", self.certificates.ca(), "--trust-domain", TRUST_DOMAIN,
                    "--ports-file", ports_file, *extra]
@@ -340,6 +343,9 @@ cap_ms = 2000
 [control]
 socket = "{self.socket}"
 {mqtt}{self.write_listener_config(listener_tls, listener_extra)}{serial}{extra}""")
+        for section, settings in self.gateway_settings.items():
+            lines = "".join(f"{key} = {json.dumps(value)}\n" for key, value in settings.items())
+            config.write_text(config.read_text().replace(f"[{section}]\n", f"[{section}]\n{lines}", 1))
         return config
 
     def start_gateway(self, config=None, env=None, ready=True):

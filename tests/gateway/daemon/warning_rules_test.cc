@@ -91,6 +91,8 @@ TEST_F(WarningRulesTest, WhatHappenedStandsForADayAfterTheLastTime) {
   const std::vector<std::pair<std::string, std::function<void(Readings&, int)>>> happenings = {
       {"bulk_dropped", [](Readings& now, int count) { now.outbox["dropped_bulk"] = count; }},
       {"events_lost", [](Readings& now, int count) { now.outbox["gaps_declared"] = count; }},
+      {"beyond_replay_window", [](Readings& now, int count) { now.outbox["beyond_replay_window"] = count; }},
+      {"epoch_not_begun", [](Readings& now, int count) { now.outbox["epochs_not_begun"] = count; }},
       {"journal_sync_failed", [](Readings& now, int count) { now.journal.sync_failures = count; }},
       {"store_set_aside",
        [](Readings& now, int count) { now.set_aside.assign(count, "outbox.db.bad-1"); }},

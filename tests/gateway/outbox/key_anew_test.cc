@@ -330,6 +330,8 @@ TEST_F(KeyAnewTest, AnEpochOfWhichNothingIsHeldStaysListedAndItsGapIsNamed) {
   EXPECT_EQ(Held(kQueue).size(), 5u);
   ASSERT_TRUE(outbox_->Recover(kQueue, {{first, 20}}).ok());
   EXPECT_EQ(Shape(ReadAll(kQueue, first, 21)), "21-50:beyond_replay_window");
+  EXPECT_EQ(outbox_->counters()["beyond_replay_window"], 1);
+  EXPECT_EQ(outbox_->counters()["gaps_declared"], 0) << "nothing is damaged";
   outbox_->Acknowledge(kQueue, first, 50);
   Restart();
   EXPECT_EQ(HeldAt(kQueue, 0), first);

@@ -36,8 +36,6 @@ void JournalImpl::ChangeEpoch(Lock& lock) {
   if (full_ || !orphans_.empty()) {
     status = absl::ResourceExhaustedError("no journal segment can be recycled yet");
   } else {
-    // Of the ending one the head says where it ended.
-    NoteProgress();
     new_epoch_->epoch.ordinal = epoch_.ordinal + 1;
     new_epoch_->epoch.gateway = epoch_.gateway;
     status = BeginSegment(lock, new_epoch_->epoch);
@@ -56,18 +54,12 @@ void JournalImpl::ChangeEpoch(Lock& lock) {
   CallTail(lock, status.ok());
 }
 
-void JournalImpl::NoteProgress() {
+void JournalImpl::TakeEpoch(const Epoch& epoch, Completions* unmet) {
   for (Queue queue : kAllQueues) {
-    const Stream& stream = streams_[QueueIndex(queue)];
+    Stream& stream = streams_[QueueIndex(queue)];
     Progress& progress = (*mine_)[QueueIndex(queue)];
     progress.next = stream.next;
     progress.acked_to = std::max(progress.acked_to, stream.acked_to);
-  }
-}
-
-void JournalImpl::TakeEpoch(const Epoch& epoch, Completions* unmet) {
-  NoteProgress();
-  for (Stream& stream : streams_) {
     // Everything that was taken is safe, and was told so: these wait for numbers that will not come.
     for (Waiter& waiter : stream.waiters) unmet->push_back(std::move(waiter.done));
     stream = Stream();
@@ -75,10 +67,10 @@ void JournalImpl::TakeEpoch(const Epoch& epoch, Completions* unmet) {
   epoch_ = epoch;
   epochs_[epoch_.id] = epoch_;
   mine_ = &progress_[epoch_.id];
-  // Until the first sync the positions on the medium are the old one's: its limit lies above its end, which the head names.
+  // Of the new one nothing is noted before its segment was synced.
+  synced_segment_ = 0;
   safe_limit_ = flushed_ = {};
   flushed_at_us_ = INT64_MIN;
-  synced_segment_ = 0;
   seal_counter_ = 0;
   sync_times_.clear();
   if (tail_ != nullptr) tail_->OnEpochBegun(epoch_);

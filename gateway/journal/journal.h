@@ -158,10 +158,10 @@ class Journal {
 
   // Which numbers of (epoch, queue) the segments hold, as first and last; {0, 0}: none. There may be holes between, and
   // at the end: `last` also counts numbers that heads or positions say were taken though their records are gone, and,
-  // where the end of a run is lost, those that may have been: where it ended is not known to the number.
+  // where the end of a run is lost, those that may have been: where it ended is not known to the number. `acked_to`: how far
+  // the cloud had acknowledged, as far as it is known here: nothing above it was recycled without being stored.
   struct Span {
-    uint64_t first = 0, last = 0;
-    uint64_t acked_to = 0;   // acknowledged by the cloud, as far as it was noted
+    uint64_t first = 0, last = 0, acked_to = 0;
   };
   virtual Span Holds(const EpochId& epoch, Queue queue) const = 0;
   virtual uint64_t LastNumber(Queue queue) const = 0;        // of the running epoch

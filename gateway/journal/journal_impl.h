@@ -130,7 +130,6 @@ class JournalImpl final : public Journal {
 
   // epoch.cc: on the syncer thread
   void ChangeEpoch(Lock& lock);
-  void NoteProgress();
   void TakeEpoch(const Epoch& epoch, Completions* unmet);
 
   bool Releasable(const Segment& segment) const;

@@ -18,11 +18,14 @@ SegmentHead JournalImpl::MakeHead(const Epoch& epoch, uint64_t segment, const Nu
   SegmentHead head;
   head.segment = segment;
   head.epoch = epoch;
+  if (epoch.id != epoch_.id) {
+    // Of the one that is about to run.
+    head.others.push_back(epoch_);
+    for (Queue queue : kAllQueues) head.positions.push_back({epoch.id, queue, 1, 0});
+  }
   for (Queue queue : kAllQueues) {
     const size_t at = QueueIndex(queue);
-    // One that is only about to begin has nothing yet.
-    const uint64_t acked_to = epoch.id == epoch_.id ? streams_[at].acked_to : 0;
-    head.positions.push_back({epoch.id, queue, taken[at] + 1, acked_to});
+    head.positions.push_back({epoch_.id, queue, taken[at] + 1, streams_[at].acked_to});
   }
   // Of the others first those of which something is still to come, the newest first: not all may fit.
   struct Other {
@@ -33,7 +36,7 @@ SegmentHead JournalImpl::MakeHead(const Epoch& epoch, uint64_t segment, const Nu
   std::vector<Other> others;
   for (const auto& [id, progress] : progress_) {
     const auto known = epochs_.find(id);
-    if (id == epoch.id || known == epochs_.end()) continue;
+    if (id == epoch_.id || known == epochs_.end()) continue;
     const bool open = std::any_of(progress.begin(), progress.end(), [](const Progress& each) {
       return std::max(each.next - 1, each.end) > each.acked_to;
     });

@@ -313,10 +313,8 @@ absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch) {
   if (chosen == nullptr && segments_.size() - ForeignSegments() >= options_.max_segments) {
     return absl::ResourceExhaustedError("no journal segment can be recycled yet");
   }
-  Numbers taken{};
-  if (epoch.id == epoch_.id) {
-    for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
-  }
+  Numbers taken;
+  for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
   const SegmentHead head = MakeHead(epoch, next_segment_, taken);
   lock.unlock();
   absl::Status status;

@@ -133,7 +133,7 @@ absl::Status OutboxImpl::OpenStore() {
   } else if (!status.ok()) {
     streams = WithoutDatabase(status);
   }
-  TakeStreams(std::move(streams));
+  TakeStreams(std::move(streams), journal_.epoch().gateway);
   if (!store_->is_open()) return absl::OkStatus();
   // The one of just now, and any whose salvage an earlier run did not live to finish.
   SalvageAtStart();

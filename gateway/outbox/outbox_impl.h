@@ -173,8 +173,8 @@ class OutboxImpl final : public Outbox {
   absl::Status FillHoles(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertGap(Stream& stream, uint64_t first, uint64_t last, GapReason reason);
   absl::Status InsertRows(Stream& stream, const std::vector<Item>& items);
-  void TakeStreams(std::vector<std::unique_ptr<Stream>> streams);
-  void SortStreams();
+  void TakeStreams(std::vector<std::unique_ptr<Stream>> streams, const std::string& gateway);
+  void SortStreams(const EpochId& running);
 
   // salvage.cc: as opening.cc
   struct Rescue {
@@ -208,6 +208,7 @@ class OutboxImpl final : public Outbox {
   std::unique_ptr<Store> store_;
   std::string aside_;             // its streams are ours; there is no database yet to salvage it into
   std::deque<Salvage> salvages_;  // not finished
+  bool loaded_ = false;           // the writer runs
 
   mutable std::mutex mu_;
   StartReport report_;  // once the writer runs, under mu_

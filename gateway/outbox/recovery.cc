@@ -18,9 +18,9 @@ absl::StatusOr<std::unique_ptr<Outbox>> Outbox::Open(const Options& options, jou
   return outbox;
 }
 
-void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
+void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams, const std::string& gateway) {
   for (auto& stream : streams) {
-    if (stream->epoch.gateway != journal_.epoch().gateway) {
+    if (stream->epoch.gateway != gateway) {
       // R14: kept, not sent.
       ++report_.foreign;
       report_.warnings.push_back(
@@ -31,9 +31,8 @@ void OutboxImpl::TakeStreams(std::vector<std::unique_ptr<Stream>> streams) {
   }
 }
 
-// In start order, the running epoch's last.
-void OutboxImpl::SortStreams() {
-  const EpochId running = journal_.epoch().id;
+// In start order, `running` last.
+void OutboxImpl::SortStreams(const EpochId& running) {
   for (QueueState& state : queues_) {
     std::stable_sort(state.streams.begin(), state.streams.end(), [&](const auto& a, const auto& b) {
       return std::pair(a->epoch.id == running, a->epoch.ordinal) < std::pair(b->epoch.id == running, b->epoch.ordinal);
@@ -76,7 +75,7 @@ absl::Status OutboxImpl::Load() {
       queues_[QueueIndex(queue)].streams.push_back(std::make_unique<Stream>(epoch, queue));
     }
   }
-  SortStreams();
+  SortStreams(journal_.epoch().id);
   for (Queue queue : kAllQueues) {
     const auto& streams = queues_[QueueIndex(queue)].streams;
     for (const auto& stream : streams) {
@@ -94,10 +93,6 @@ absl::Status OutboxImpl::Load() {
         stream->acked_to = acked_to;
         stream->acked_high = std::max(stream->acked_high, acked_to);
         stream->changed = snapshot_needed_ = true;
-      }
-      // Of one that the database does not know; where it does, it also knows of a rewind.
-      if (stream->id == 0) {
-        stream->acked_to = stream->acked_high = std::min(std::max(stream->acked_to, span.acked_to), stream->last);
       }
       stream->journal_since_us = now;
       report_.pending += stream->last - std::min(stream->last, stream->acked_to);
@@ -119,6 +114,7 @@ absl::Status OutboxImpl::Load() {
   if (store_->is_open()) {
     if (const absl::Status noted = NoteUse(); !noted.ok()) WriterFailed(noted);
   }
+  loaded_ = true;
   writer_ = std::thread([this] { RunWriter(); });
   journal_.Start(this);
   ForgetAtStart();
@@ -128,7 +124,7 @@ absl::Status OutboxImpl::Load() {
 // On the writer's thread, like everything that touches the database once it runs. What fails is tried again at the next
 // change of segment.
 void OutboxImpl::ForgetAtStart() {
-  OnWriter([this] {
+  OnWriter([this]() -> absl::Status {
     if (!store_->is_open()) return absl::OkStatus();
     // The last numbers of earlier epochs now, while the segments that tell them are still there.
     absl::Status forgotten = SaveRest();

@@ -77,7 +77,7 @@ absl::Status OutboxImpl::FinishSalvages() {
 
 // An earlier run may have got as far as adding some of them.
 std::vector<OutboxImpl::Rescue> OutboxImpl::AdoptStreams(std::vector<std::unique_ptr<Stream>> streams) {
-  const std::string gateway = journal_.epoch().gateway;
+  const std::string gateway = journal_.epoch().gateway;   // not under the lock: the journal's comes first
   std::vector<Rescue> rescues;
   std::vector<std::unique_ptr<Stream>> unknown;
   Lock lock(mu_);
@@ -99,8 +99,11 @@ std::vector<OutboxImpl::Rescue> OutboxImpl::AdoptStreams(std::vector<std::unique
     old->changed = true;
     unknown.push_back(std::move(old));
   }
-  TakeStreams(std::move(unknown));
-  SortStreams();
+  // Once all runs there is a running one, which is and stays the last.
+  EpochId running;
+  if (loaded_) running = Running(kAllQueues[0]).epoch.id;
+  TakeStreams(std::move(unknown), gateway);
+  if (loaded_) SortStreams(running);
   return rescues;
 }
 

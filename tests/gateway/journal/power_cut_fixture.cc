@@ -247,7 +247,7 @@ void Session::MakeRoom() {
     }
   }
   write_faults_ = sync_faults_ = 0;
-  clock_.AdvanceMs(70'000);                        // when a full journal looks again, also after it failed often
+  clock_.AdvanceMs(1100);                          // when a full journal looks again
   journal_->LinkUp(Queue::kShopBulk, true);        // wakes it, for its clock is ours
   ASSERT_TRUE(journal_->WaitForSpace(20'000));
 }

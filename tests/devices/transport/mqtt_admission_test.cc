@@ -1,4 +1,9 @@
 // Who may come in to the listener: identity, limits, changes while it runs.
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/devices/transport/mqtt_listener_fixture.h"
 
 namespace sluice::transport {
@@ -257,6 +262,27 @@ TEST_F(MqttAdmissionTest, WhoComesWhileTooManyAreHalfOpenWaitsInTheKernel) {
   MqttPeer peer = Peer("vm-1");   // is served once the silent one was ended
   EXPECT_EQ(listener->status().sessions.connect_timeouts, 1u);
   EXPECT_EQ(listener->status().refusals.half_open_from_address, 0u);
+}
+
+TEST_F(MqttAdmissionTest, WithoutDescriptorsItWaitsAndGoesOn) {
+  Start();
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  rlimit limit{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  rlimit none = limit;
+  const int next = dup(client);
+  close(next);
+  none.rlim_cur = static_cast<rlim_t>(next);   // the lowest that is free is not to be had
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_port = htons(listener->port()), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  const int connected = connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address);
+  const bool counted = Eventually([](const auto& status) { return status.refusals.no_descriptors > 0; });
+  setrlimit(RLIMIT_NOFILE, &limit);
+  EXPECT_EQ(connected, 0);
+  EXPECT_TRUE(counted);
+  MqttPeer peer;
+  peer.net.Adopt(client);
+  EXPECT_EQ(ReasonOf(peer.Connect(As("vm-1", "secret-1"))), MqttReason::kSuccess);
 }
 
 TEST_F(MqttAdmissionTest, NewConnectionsArePaced) {

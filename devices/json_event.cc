@@ -1,12 +1,11 @@
 #include "devices/json_event.h"
 
-#include <cstring>
 #include <limits>
 #include <utility>
 #include <variant>
 
 #include "base/strings.h"
-#include "nlohmann/json.hpp"
+#include "devices/json_reader.h"
 
 namespace sluice::devices {
 namespace {
@@ -21,15 +20,9 @@ std::string Quoted(std::string_view name) {
   return quoted + "'";
 }
 
-// Takes nlohmann's SAX events. Goes on after the first wrong member, so that the numbering is found wherever it stands.
+// Takes the events of JsonReader. Goes on after the first wrong member, so that the numbering is found wherever it stands.
 class EventReader {
  public:
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
-
   explicit EventReader(const JsonEventAddress& address) : address_(address) {}
 
   bool null() { return Ignored() || Wrong(); }
@@ -44,12 +37,12 @@ class EventReader {
       default: return Wrong();
     }
   }
-  bool number_integer(number_integer_t value) {
+  bool number_integer(int64_t value) {
     if (Ignored()) return true;
     if (place_ == Place::kTop && member_) return NoteInteger(value);
     return Number(static_cast<double>(value));
   }
-  bool number_unsigned(number_unsigned_t value) {
+  bool number_unsigned(uint64_t value) {
     if (Ignored()) return true;
     if (place_ == Place::kTop && member_) {
       if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) return Wrong();
@@ -57,12 +50,11 @@ class EventReader {
     }
     return Number(static_cast<double>(value));
   }
-  // Also integers beyond 64 bits, which nlohmann hands over as doubles.
-  bool number_float(number_float_t value, const string_t&) {
+  bool number_float(double value) {
     if (Ignored()) return true;
     return Number(value);
   }
-  bool string(string_t& value) {
+  bool string(std::string_view value) {
     if (Ignored()) return true;
     switch (place_) {
       case Place::kTop:
@@ -83,13 +75,12 @@ class EventReader {
           unit_ = value;
           return true;
         }
-        return SetValue(value);
+        return SetValue(std::string(value));
       default: return Wrong();
     }
   }
-  bool binary(binary_t&) { return Wrong(); }
 
-  bool start_object(std::size_t) {
+  bool start_object() {
     if (++depth_ > kMaxDepth) return Stop(StrCat("body: nested deeper than ", kMaxDepth));
     if (Ignored()) return ++skip_, true;
     switch (place_) {
@@ -122,7 +113,7 @@ class EventReader {
       default: place_ = Place::kOutside; open_number_ = false; return true;
     }
   }
-  bool start_array(std::size_t) {
+  bool start_array() {
     if (++depth_ > kMaxDepth) return Stop(StrCat("body: nested deeper than ", kMaxDepth));
     if (!Ignored()) Wrong();
     return ++skip_, true;
@@ -132,7 +123,7 @@ class EventReader {
     --skip_;   // we have no arrays of our own
     return true;
   }
-  bool key(string_t& name) {
+  bool key(std::string_view name) {
     open_number_ = false;
     if (skip_ > 0) return true;
     switch (place_) {
@@ -147,16 +138,9 @@ class EventReader {
       default: name_ = name; return true;
     }
   }
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) {
-    well_formed_ = false;
+  void syntax_error(size_t byte, std::string_view what) {
     if (open_number_) numbering_void_ = true;
-    // "[json.exception…] parse error at line 1, column 9: syntax error while parsing value - …; last read: '…'"
-    std::string_view what = error.what();
-    if (const size_t read = what.find("; last read"); read != std::string_view::npos) what = what.substr(0, read);
-    if (const size_t colon = what.find(": "); colon != std::string_view::npos) what = what.substr(colon + 2);
-    std::string reason = StrCat("body: not valid JSON at byte ", position, ": ");
-    for (char c : what.substr(0, 160)) reason += c >= 0x20 && c < 0x7f ? c : '?';
-    return Stop(reason);
+    Stop(StrCat("body: not valid JSON at byte ", byte, ": ", what));
   }
 
   absl::StatusOr<DecodedEvent> Finish() {
@@ -189,7 +173,7 @@ class EventReader {
  private:
   enum class Place { kOutside, kTop, kAttributes, kValues, kMeasurement };
 
-  bool TopKey(const std::string& name) {
+  bool TopKey(std::string_view name) {
     member_ = MemberOf(name);
     naming_ = nullptr;
     if (member_) return true;
@@ -303,18 +287,13 @@ absl::StatusOr<DecodedEvent> DecodeJsonEvent(std::string_view body, const JsonEv
   EventReader reader(address);
   if (body.size() > kMaxJsonEventBytes) {
     // The number often stands in front; without it the device would send the monster again for ever.
-    if (facts != nullptr && std::memchr(body.data(), 0, kMaxJsonEventBytes) == nullptr) {
-      nlohmann::json::sax_parse(body.data(), body.data() + kMaxJsonEventBytes, &reader);
+    if (facts != nullptr) {
+      ReadJson(body.substr(0, kMaxJsonEventBytes), reader);
       reader.Describe(*facts);
     }
     return absl::InvalidArgumentError(StrCat("body: ", body.size(), " bytes; at most ", kMaxJsonEventBytes, " are allowed"));
   }
-  // nlohmann takes a NUL for the end of the text and would not see what follows it.
-  if (const void* nul = std::memchr(body.data(), 0, body.size()); nul != nullptr) {
-    return absl::InvalidArgumentError(
-        StrCat("body: not valid JSON at byte ", static_cast<const char*>(nul) - body.data() + 1, ": NUL"));
-  }
-  nlohmann::json::sax_parse(body.data(), body.data() + body.size(), &reader);
+  ReadJson(body, reader);
   if (facts != nullptr) reader.Describe(*facts);
   return reader.Finish();
 }

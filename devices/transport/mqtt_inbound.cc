@@ -112,7 +112,7 @@ bool MqttInbound::Forget(uint16_t slot) {
   return true;
 }
 
-bool MqttInbound::NextAck(Ack* ack) {
+bool MqttInbound::NextAck(bool tells_refusals, Ack* ack) {
   if (order_size_ == 0) return false;
   const uint16_t slot = order_[order_begin_];
   Slot& it = slots_[slot];
@@ -128,7 +128,7 @@ bool MqttInbound::NextAck(Ack* ack) {
     if (text != texts_.end()) ack->text = text->second;
   }
   it.in_order = false;
-  if (it.qos == 2 && !IsFailure(it.reason) && it.has_id) {
+  if (it.qos == 2 && it.has_id && !(tells_refusals && IsFailure(it.reason))) {
     Set(slot, State::kReceived);   // counts as unfinished until PUBCOMP
   } else {
     --unfinished_;
@@ -147,7 +147,8 @@ void MqttInbound::AcksTaken() {
 
 MqttInbound::Release MqttInbound::Released(uint16_t packet_id) {
   const auto found = ids_.find(packet_id);
-  const bool known = found != ids_.end() && slots_[found->second].qos == 2;
+  // A PUBREC that refused has ended it.
+  const bool known = found != ids_.end() && slots_[found->second].qos == 2 && slots_[found->second].state != State::kWritten;
   // The sender's quota grows with every PUBCOMP, also of what an earlier connection began or completed (4.9), and it may have
   // used that up by other publishes before it hears of it: so this may fall below 0.
   const auto complete = [this] { unfinished_ = std::max(unfinished_ - 1, -static_cast<int>(max_slots_)); };

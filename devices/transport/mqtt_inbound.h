@@ -48,8 +48,9 @@ class MqttInbound {
   bool Done(uint16_t slot, MqttReason reason, std::string_view text);
   // Taken, but lost: the packet id is free again. True if the slot stood in the order of this connection.
   bool Forget(uint16_t slot);
-  // The next acknowledgement in order, if it is due: to be written to the output.
-  bool NextAck(Ack* ack);
+  // The next acknowledgement in order, if it is due: to be written to the output. Only 5.0 tells a refusal, which ends the
+  // exchange at QoS 2; to a client of 3.1.1 it is a PUBREC like any other, and PUBREL follows.
+  bool NextAck(bool tells_refusals, Ack* ack);
   // The output was taken to be sent: what was acknowledged in it is over. Without this it is still known when the connection
   // is lost, so that a repetition is answered and not handed up twice.
   void AcksTaken();

@@ -45,6 +45,7 @@ std::unique_ptr<MqttConnection> MqttServer::Open(uint64_t id, int64_t now_ms) {
 
 void MqttServer::Gone(MqttServerConnection& connection) {
   --figures_.connections;
+  timers_.erase({connection.timer_ms(), connection.id(), 0});
   const auto found = connections_.find(connection.id());
   if (found != connections_.end() && found->second == &connection) connections_.erase(found);
 }
@@ -204,6 +205,7 @@ void MqttServer::End(MqttServerSession& session, int64_t now_ms) {
   }
   MqttServerDevice& device = *session.device;
   std::erase(device.sessions, &session);
+  timers_.erase({session.timer_ms, 0, TokenOf(session, 0)});
   const uint32_t slot = session.slot;
   sessions_[slot] = nullptr;   // `session` is gone
   free_slots_.push_back(slot);
@@ -256,29 +258,30 @@ std::string MqttServer::NewClientId() {
 
 void MqttServer::Arm(MqttServerConnection& connection, int64_t when_ms) {
   if (when_ms >= connection.timer_ms()) return;   // it fires earlier anyhow, and then looks again
+  timers_.erase({connection.timer_ms(), connection.id(), 0});
   connection.set_timer_ms(when_ms);
-  timers_.push({when_ms, connection.id(), 0});
+  timers_.insert({when_ms, connection.id(), 0});
 }
 
 void MqttServer::ArmSession(MqttServerSession& session) {
   const int64_t when_ms = std::min(session.will_due_ms, session.expires_ms);
   if (when_ms >= session.timer_ms) return;
+  timers_.erase({session.timer_ms, 0, TokenOf(session, 0)});
   session.timer_ms = when_ms;
-  timers_.push({when_ms, 0, TokenOf(session, 0)});
+  timers_.insert({when_ms, 0, TokenOf(session, 0)});
 }
 
 void MqttServer::Tick(int64_t now_ms) {
-  while (!timers_.empty() && timers_.top().when_ms <= now_ms) {
-    const Timer timer = timers_.top();
-    timers_.pop();
-    if (timer.connection != 0) {
-      const auto found = connections_.find(timer.connection);
-      if (found == connections_.end() || found->second->timer_ms() != timer.when_ms) continue;
+  while (!timers_.empty() && timers_.begin()->when_ms <= now_ms) {
+    const Timer timer = *timers_.begin();
+    timers_.erase(timers_.begin());
+    if (timer.connection == 0) {
+      MqttServerSession& session = *FindSession(timer.token);   // it took its timer with it if it were gone
+      session.timer_ms = kMqttNever;
+      OnSessionTimer(session, now_ms);
+    } else if (const auto found = connections_.find(timer.connection); found != connections_.end()) {
       found->second->set_timer_ms(kMqttNever);
       found->second->OnTimer(now_ms);
-    } else if (MqttServerSession* session = FindSession(timer.token); session != nullptr && session->timer_ms == timer.when_ms) {
-      session->timer_ms = kMqttNever;
-      OnSessionTimer(*session, now_ms);
     }
   }
 }

@@ -2,10 +2,11 @@
 // implementation of MqttSessions; connections (mqtt_server_connection.h) are its other half.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <queue>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,7 +40,7 @@ class MqttServer final : public MqttSessions {
   MqttDelivered Deliver(std::string_view device, const MqttOutgoing& message, int64_t now_ms) override;
   void Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) override;
   void Tick(int64_t now_ms) override;
-  int64_t next_tick_ms() const override { return timers_.empty() ? kMqttNever : timers_.top().when_ms; }
+  int64_t next_tick_ms() const override { return timers_.empty() ? kMqttNever : timers_.begin()->when_ms; }
   void Shutdown(int64_t now_ms) override;
   MqttSessionFigures figures() const override;
   std::vector<MqttConnectionStatus> connections() const override;
@@ -85,7 +86,7 @@ class MqttServer final : public MqttSessions {
     int64_t when_ms;
     uint64_t connection;   // 0: the session of `token`
     uint64_t token;
-    bool operator>(const Timer& other) const { return when_ms > other.when_ms; }
+    auto operator<=>(const Timer&) const = default;
   };
   struct WaitingWill {
     std::shared_ptr<const MqttIdentity> identity;
@@ -120,7 +121,7 @@ class MqttServer final : public MqttSessions {
   absl::flat_hash_map<std::string, std::unique_ptr<MqttServerDevice>> devices_;
   absl::flat_hash_map<uint64_t, MqttServerConnection*> connections_;
   std::deque<WaitingWill> waiting_wills_;
-  std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
+  std::set<Timer> timers_;   // one at most for each connection and session
 };
 
 }  // namespace sluice::transport

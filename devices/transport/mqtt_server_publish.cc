@@ -194,7 +194,7 @@ bool MqttServerConnection::OfferWaiting(int64_t now_ms) {
 }
 
 void MqttServerConnection::SendAcks() {
-  while (session_->inbound.NextAck(&due_)) {
+  while (session_->inbound.NextAck(level_ == MqttLevel::k5, &due_)) {
     if (!IsFailure(due_.reason)) ++server_.count().acknowledged;
     ack_.type = due_.type;
     ack_.packet_id = due_.packet_id;

@@ -105,20 +105,20 @@ void MqttServer::Retain(MqttServerDevice& device, const std::shared_ptr<const Mq
   figures_.retained -= retained.size();
   figures_.retained_bytes -= retained.bytes();
   retained.Remove(message->publish().topic);
-  const auto fits = [&] {
-    return retained.size() < options_.max_retained_messages &&
-           retained.bytes() + message->bytes() <= options_.max_retained_bytes &&
-           figures_.retained_bytes + retained.bytes() + message->bytes() <= options_.max_total_retained_bytes;
-  };
-  bool room = message->publish().payload.empty() || fits();
-  while (!room && retained.RemoveOldest()) {
-    ++figures_.retained_evicted;
-    room = fits();
-  }
-  if (room) {
-    retained.Set(message);
-  } else {
+  // What the device may have besides it, and what the others leave of the whole.
+  const size_t bytes = message->bytes(), others = figures_.retained_bytes;
+  const size_t most = std::min(options_.max_retained_bytes,
+                               options_.max_total_retained_bytes - std::min(others, options_.max_total_retained_bytes));
+  if (message->publish().payload.empty()) {
+    // Nothing is kept of it.
+  } else if (bytes > most || options_.max_retained_messages == 0) {
     ++figures_.retained_evicted;   // it is itself what there is no room for
+  } else {
+    while (retained.size() >= options_.max_retained_messages || retained.bytes() + bytes > most) {
+      retained.RemoveOldest();
+      ++figures_.retained_evicted;
+    }
+    retained.Set(message);
   }
   figures_.retained += retained.size();
   figures_.retained_bytes += retained.bytes();

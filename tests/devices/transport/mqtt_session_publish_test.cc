@@ -183,6 +183,16 @@ TEST_F(MqttPublishTest, OthersTopicsAreRefused) {
   EXPECT_EQ(server().figures().not_authorized, 16u);
 }
 
+TEST_F(MqttPublishTest, At311ARefusedQos2IsCompletedLikeAnyOther) {
+  Connect();
+  v311.Publish("sluice/v1/d2/sale", "1", 2, 7);
+  v311.Publish("sluice/v1/d2/sale", "1", 2, 7, true);
+  v311.Ack(MqttType::kPubrel, 7);
+  EXPECT_THAT(v311.Take(), ElementsAre("PUBREC #7", "PUBREC #7", "PUBCOMP #7"));
+  EXPECT_EQ(host.not_taken.size(), 1u);
+  EXPECT_EQ(server().figures().unknown_packet_ids, 0u);
+}
+
 TEST_F(MqttPublishTest, PayloadsThatClaimToBeTextAreChecked) {
   Connect();
   MqttPublish publish;

@@ -85,6 +85,21 @@ TEST_F(MqttStateTest, ASessionExpires) {
   EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success {"));
 }
 
+TEST_F(MqttStateTest, NoTimerOutlivesItsSession) {
+  Persist(v5);
+  for (int i = 0; i < 3; ++i) {
+    v5.connect.keep_alive_s = static_cast<uint16_t>(30 - i);
+    v5.Connect();
+    v5.Lose();
+    EXPECT_EQ(server().next_tick_ms(), now_ms + 3'600'000);
+  }
+  v5.connect.clean = true;
+  v5.connect.properties.clear();
+  v5.Connect();
+  v5.Lose();
+  EXPECT_EQ(server().next_tick_ms(), INT64_MAX);
+}
+
 TEST_F(MqttStateTest, ASession311ExpiresToo) {
   options.v311_session_expiry_s = 100;
   v311.connect.clean = false;

@@ -108,7 +108,10 @@ class JournalImpl final : public Journal {
   bool SyncCurrent(Lock& lock);  // false: it failed; MoveOrphans has seen to it
   void NoteBegun(bool ok);
   void Rotate(Lock& lock);       // keeps appenders out until it is done
-  absl::Status BeginSegment(Lock& lock, const Epoch& epoch);
+  // What is acknowledged stays for the replay window (R12). A run recycles it as it goes; a start does not while there may
+  // be more segments, or a box that is restarted a few times would keep next to nothing.
+  enum class Prefer { kRecycled, kAnother };
+  absl::Status BeginSegment(Lock& lock, const Epoch& epoch, Prefer prefer = Prefer::kRecycled);
   std::shared_ptr<Segment> PickFree() const;
   bool IsForeign(const Segment& segment) const;
   size_t ForeignSegments() const;

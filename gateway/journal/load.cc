@@ -93,7 +93,7 @@ absl::Status JournalImpl::Load(const std::string& gateway, const std::string& sh
     if (made.ok()) segments_.push_back(*std::move(segment));
   }
   Lock lock(mu_);
-  absl::Status begun = BeginSegment(lock, epoch_);
+  absl::Status begun = BeginSegment(lock, epoch_, Prefer::kAnother);
   if (begun.ok()) begun = current_->file->Sync();
   if (begun.ok()) {
     ++figures_.syncs;

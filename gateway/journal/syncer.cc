@@ -297,7 +297,7 @@ size_t JournalImpl::ForeignSegments() const {
   }));
 }
 
-absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch) {
+absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch, Prefer prefer) {
   // Forget epochs of which no segment is left and nothing is to come, and what belongs to nobody we know.
   std::erase_if(progress_, [&](const auto& entry) {
     const bool open = epochs_.contains(entry.first) &&
@@ -310,21 +310,22 @@ absl::Status JournalImpl::BeginSegment(Lock& lock, const Epoch& epoch) {
   });
   std::erase_if(epochs_, [&](const auto& entry) { return !progress_.contains(entry.first); });
   std::shared_ptr<Segment> chosen = PickFree();
-  if (chosen == nullptr && segments_.size() - ForeignSegments() >= options_.max_segments) {
-    return absl::ResourceExhaustedError("no journal segment can be recycled yet");
-  }
+  const bool may_make = segments_.size() - ForeignSegments() < options_.max_segments;
+  if (chosen == nullptr && !may_make) return absl::ResourceExhaustedError("no journal segment can be recycled yet");
+  const bool keeps = prefer == Prefer::kAnother && may_make && chosen != nullptr && chosen->head.segment != 0;
   Numbers taken;
   for (size_t i = 0; i < kQueueCount; ++i) taken[i] = streams_[i].next - 1;
   const SegmentHead head = MakeHead(epoch, next_segment_, taken);
   lock.unlock();
   absl::Status status;
   bool made = false;
-  if (chosen == nullptr) {
+  if (chosen == nullptr || keeps) {
     absl::StatusOr<std::shared_ptr<Segment>> created = CreateSegment();
-    status = created.status();
+    if (chosen == nullptr) status = created.status();   // else a full disk takes the one that can be recycled
     if (created.ok()) chosen = *std::move(created);
     made = created.ok();
-  } else if (chosen->failed) {
+  }
+  if (chosen != nullptr && chosen->failed) {
     // A new handle, as another object: a reader may hold the old one.
     auto again = std::make_shared<Segment>();
     again->path = chosen->path;

@@ -153,6 +153,46 @@ TEST_F(JournalTest, SegmentsAreRecycledOnceReleasedAndRefusedBefore) {
   EXPECT_GT(tail_holder_->segment_changes(), 0);
 }
 
+// R12, case 11: a cloud set back to before several restarts wants all of it again.
+TEST_F(JournalTest, AStartKeepsWhatEarlierRunsDeliveredWhileItMayHaveAnotherSegment) {
+  std::vector<EpochId> runs;
+  const auto run = [&] {
+    Reopen();
+    runs.push_back(journal_->epoch().id);
+    for (uint64_t n = 1; n <= 3; ++n) Append(n);
+    ASSERT_TRUE(journal_->Sync().ok());
+    journal_->Acknowledged(runs.back(), kQueue, 3, 1000);
+    journal_->Release(runs.back(), kQueue, 3);
+  };
+  for (uint32_t i = 0; i < options_.max_segments; ++i) run();
+  EXPECT_EQ(journal_->figures().segments, options_.max_segments);
+  for (const EpochId& epoch : runs) ExpectRecords(ReadAll(epoch), 1, 3);
+
+  run();   // the oldest makes room
+  EXPECT_EQ(journal_->figures().segments, options_.max_segments);
+  EXPECT_TRUE(ReadAll(runs[0]).empty());
+  for (size_t i = 1; i < runs.size(); ++i) ExpectRecords(ReadAll(runs[i]), 1, 3);
+}
+
+TEST_F(JournalTest, AStartOnAFullDiskTakesWhatCanBeRecycled) {
+  Open();
+  Append(1);
+  ASSERT_TRUE(journal_->Sync().ok());
+  journal_->Acknowledged(journal_->epoch().id, kQueue, 1, 1000);
+  journal_->Release(journal_->epoch().id, kQueue, 1);
+  Reopen();   // both segments were used now
+  Append(1);
+  journal_->Release(journal_->epoch().id, kQueue, 1);
+  journal_.reset();
+  files_.SetOnWrite([](const std::string& path, uint64_t, size_t size) {
+    return path.ends_with(".new") ? int64_t{-1} : static_cast<int64_t>(size);
+  });
+  Open();
+  EXPECT_TRUE(journal_->WaitForSpace(20'000));
+  EXPECT_EQ(Append(1), 1u);
+  EXPECT_EQ(journal_->figures().segments, 2u);
+}
+
 TEST_F(JournalTest, ASecondProcessIsRefused) {
   Open();
   auto second = Journal::Open(options_, "gw", "shop", 1, files_, clock_, random_, nullptr);

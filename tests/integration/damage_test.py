@@ -17,7 +17,7 @@ from pathlib import Path
 
 from harness import StackTest, names, wait_until
 
-DAMAGES = int(os.environ.get("SLUICE_DAMAGES", "12"))
+DAMAGES = int(os.environ.get("SLUICE_DAMAGES", "8"))
 SEED = int(os.environ.get("SLUICE_SEED", str(random.SystemRandom().randrange(1 << 32))))
 FIRST_EVENT_S = 5
 SMALL = """

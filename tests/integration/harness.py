@@ -10,7 +10,7 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 SOURCE = Path(os.environ.get("SLUICE_SOURCE", Path(__file__).resolve().parents[2]))
 sys.path.insert(0, str(SOURCE / "scripts/lib"))
-from demo import Stack, StartError, wait_until  # noqa: E402,F401
+from demo import Stack, StartError, free_port, wait_until  # noqa: E402,F401
 
 
 class StackTest(unittest.TestCase):

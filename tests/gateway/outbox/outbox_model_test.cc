@@ -1,3 +1,7 @@
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/strings.h"
 #include "tests/gateway/outbox/outbox_fixture.h"
 
 namespace sluice::outbox {
@@ -5,7 +9,13 @@ namespace {
 
 using OutboxModelTest = OutboxTest;
 
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
 // Random actions against a plain list: nothing lost, nothing twice, nothing out of order, through restarts and rewinds.
+// SLUICE_ACTIONS: how many; SLUICE_SEED replays.
 TEST_F(OutboxModelTest, BehavesLikeAPlainList) {
   options_.memory_bytes = 24 << 10;
   options_.spill_after_ms = 5;
@@ -16,7 +26,9 @@ TEST_F(OutboxModelTest, BehavesLikeAPlainList) {
     uint64_t acked = 0;
     bool rewindable = true;    // what it held may have been keyed anew, or never was in this run's journal
   };
-  SeededRandom dice(20240601);
+  const uint64_t actions = FromEnvironment("SLUICE_ACTIONS", 3000), seed = FromEnvironment("SLUICE_SEED", 20240601);
+  SCOPED_TRACE(StrCat("SLUICE_SEED=", seed));
+  SeededRandom dice(seed);
   std::vector<Model> epochs;
   const Queue queue = Queue::kInventory;
   const auto open = [&] {
@@ -69,7 +81,7 @@ TEST_F(OutboxModelTest, BehavesLikeAPlainList) {
     epochs.insert(epochs.begin() + static_cast<ptrdiff_t>(at) + 1, fresh);
   };
   uint64_t cuts = 0, begun = 0;
-  for (int step = 0; step < 3000 && !HasFatalFailure(); ++step) {
+  for (uint64_t step = 0; step < actions && !HasFatalFailure(); ++step) {
     Model& running = epochs.back();
     const uint64_t what = dice.Below(100);
     if (what < 60) {
@@ -128,9 +140,10 @@ TEST_F(OutboxModelTest, BehavesLikeAPlainList) {
       compare();
     }
   }
-  EXPECT_GT(cuts, 10u);
-  EXPECT_GT(begun, 10u);
+  EXPECT_GT(cuts, actions / 300);
+  EXPECT_GT(begun, actions / 300);
   for (const Model& model : epochs) check(model);
+  std::printf("%llu actions\n", static_cast<unsigned long long>(actions));
 }
 
 }  // namespace

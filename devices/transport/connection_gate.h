@@ -56,36 +56,4 @@ class ConnectionGate {
   absl::flat_hash_map<std::string, Count> by_address_;   // only those with a connection
 };
 
-// Wrong passwords from one address make it wait: after `free` of them, first_ms, doubled with each, at most most_ms. Only time
-// forgives, one failure in forgive_ms: a success proves nothing about who else sits behind the address. Bounded: beyond
-// kAddresses those that have the least to forget go.
-class FailureBackoff {
- public:
-  struct Options {
-    int free = 5;
-    int64_t first_ms = 1000;
-    int64_t most_ms = 60'000;
-    int64_t forgive_ms = 60'000;
-  };
-  static constexpr size_t kAddresses = 4096;
-
-  explicit FailureBackoff(const Options& options) : options_(options) {}
-
-  void Failed(const std::string& address, int64_t now_ms);
-  bool MustWait(const std::string& address, int64_t now_ms) const;
-  size_t addresses() const { return failures_.size(); }
-
- private:
-  struct Failures {
-    double count = 0;        // as of since_ms
-    int64_t since_ms = 0;
-    int64_t until_ms = 0;    // waits until then
-  };
-  double CountAt(const Failures& failures, int64_t now_ms) const;
-  void ForgetSome(int64_t now_ms);
-
-  const Options options_;
-  absl::flat_hash_map<std::string, Failures> failures_;
-};
-
 }  // namespace sluice::transport

@@ -4,7 +4,6 @@
 
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -14,9 +13,10 @@
 
 #include "absl/status/status.h"
 #include "base/random.h"
-#include "devices/transport/connection_gate.h"
 #include "devices/transport/device_passwords.h"
+#include "devices/transport/failure_backoff.h"
 #include "devices/transport/mqtt_session.h"
+#include "devices/transport/verify_queue.h"
 
 namespace sluice::transport {
 
@@ -24,6 +24,7 @@ namespace sluice::transport {
 struct MqttAdmission {
   enum class Result { kYes, kNoCredentials, kWrongPassword, kBackOff } result = Result::kNoCredentials;
   std::string device;
+  std::string user;             // whose password was verified, rightly or wrongly
   uint64_t password_line = 0;   // DevicePasswords::LineOf when it was let in; 0: by a certificate
   bool remembered = false;      // without an scrypt
 };
@@ -40,17 +41,19 @@ class MqttAuthenticator {
   };
 
   // An empty password_file: certificates only.
-  MqttAuthenticator(const std::string& password_file, FailureBackoff::Options failures, int64_t look_every_ms, Random& random,
-                    Events events);
+  MqttAuthenticator(const std::string& password_file, FailureBackoff::Options failures, VerifyQueue::Options verifications,
+                    int64_t look_every_ms, Random& random, Events events);
   ~MqttAuthenticator();   // as Stop
 
   void Start();
   void Stop();   // no event afterwards
 
   // For the loop's thread. `certificate_device`: from a verified certificate, or empty. A certificate settles it; then user name
-  // and password are not looked at. Nothing: `verified` comes.
+  // and password are not looked at. Nothing: `verified` comes, unless it is withdrawn.
   std::optional<MqttAdmission> Ask(uint64_t connection, const std::string& address, const std::string& certificate_device,
                                    const MqttCredentials& credentials, int64_t now_ms);
+  // The connection is gone: what it asked costs no more time. Harmless where nothing is open.
+  void Withdraw(uint64_t connection);
   // Has to be told of each `verified`, on the loop's thread.
   void Note(const std::string& address, const MqttAdmission& admission, int64_t now_ms);
 
@@ -60,10 +63,6 @@ class MqttAuthenticator {
   std::string trouble() const;
 
  private:
-  struct Job {
-    uint64_t connection;
-    std::string user, password;
-  };
   void Run();
   void Look();
 
@@ -74,8 +73,8 @@ class MqttAuthenticator {
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  // Guarded by mutex_. As many at most as there are half-open connections.
-  std::deque<Job> jobs_;
+  // Guarded by mutex_.
+  VerifyQueue queue_;   // as many at most as there are half-open connections
   std::string trouble_;
   bool stop_ = false;
   std::thread thread_;

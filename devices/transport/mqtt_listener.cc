@@ -42,7 +42,7 @@ MqttListenerImpl::MqttListenerImpl(MqttListenerOptions options, MqttListenerHand
       answers_(std::make_shared<MqttAnswers>([this] { asio::post(context_, [this] { OnMail(); }); })),
       gate_(options_.connections),
       sessions_(MakeMqttSessions(options_.sessions, *this, random)),
-      authenticator_(options_.password_file, options_.failures, options_.look_every_ms, random,
+      authenticator_(options_.password_file, options_.failures, options_.verifications, options_.look_every_ms, random,
                      {.verified =
                           [this](uint64_t id, MqttAdmission admission) {
                             answers_->Run([this, id, admission = std::move(admission)] { OnVerified(id, admission); });

@@ -20,9 +20,11 @@
 #include "base/random.h"
 #include "devices/transport/connection_gate.h"
 #include "devices/transport/device_certificate.h"
+#include "devices/transport/failure_backoff.h"
 #include "devices/transport/mqtt_answers.h"
 #include "devices/transport/mqtt_session.h"
 #include "devices/transport/tls_server.h"
+#include "devices/transport/verify_queue.h"
 
 namespace sluice::transport {
 
@@ -36,7 +38,8 @@ struct MqttListenerOptions {
 
   ConnectionLimits connections;
   size_t connections_per_device = 8;
-  FailureBackoff::Options failures;          // wrong passwords
+  FailureBackoff::Options failures;          // wrong passwords, by address and user name
+  VerifyQueue::Options verifications;        // wrong passwords, by address
   int64_t handshake_timeout_ms = 10'000;     // TLS; the CONNECT's own is sessions.connect_timeout_ms
   int64_t write_timeout_ms = 30'000;         // a client that reads nothing for so long is closed
   int64_t look_every_ms = 1000;              // whether files changed

@@ -160,7 +160,7 @@ void MqttListenerImpl::Admit(const Handle& connection, const MqttAdmission& admi
     case MqttAdmission::Result::kWrongPassword:
       return refuse(refusals_.wrong_password, MqttReason::kBadUserNameOrPassword, "");
     case MqttAdmission::Result::kBackOff:
-      return refuse(refusals_.back_off, MqttReason::kServerBusy, "too many wrong passwords from this address: try later");
+      return refuse(refusals_.back_off, MqttReason::kServerBusy, "too many wrong passwords for this name: try later");
     case MqttAdmission::Result::kYes: break;
   }
   if (admission.remembered) ++remembered_;

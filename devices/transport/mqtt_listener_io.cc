@@ -137,6 +137,7 @@ void MqttListenerImpl::Close(const Handle& connection, std::string_view why) {
     connection->mqtt->Closed(why, NowMs());
     connection->mqtt.reset();
   }
+  if (connection->half_open) authenticator_.Withdraw(connection->id);
   if (!connection->device.empty()) {
     const auto of_device = by_device_.find(connection->device);
     if (of_device != by_device_.end()) {

@@ -98,41 +98,5 @@ TEST_F(ConnectionGateTest, ForgetsAddressesWithoutAConnection) {
   EXPECT_EQ(gate.Admit("7", 1000), Admission::kYes);
 }
 
-class FailureBackoffTest : public testing::Test {
- protected:
-  FailureBackoff backoff_{{.free = 3, .first_ms = 1000, .most_ms = 8000, .forgive_ms = 60'000}};
-};
-
-TEST_F(FailureBackoffTest, DoublesTheWaitWithEachFailureUpToABound) {
-  int64_t now = 1;
-  for (int i = 0; i < 3; ++i) {
-    backoff_.Failed("a", now);
-    EXPECT_FALSE(backoff_.MustWait("a", now));
-  }
-  for (const int64_t wait : {1000, 2000, 4000, 8000, 8000}) {
-    backoff_.Failed("a", now);
-    EXPECT_TRUE(backoff_.MustWait("a", now + wait - 1)) << wait;
-    EXPECT_FALSE(backoff_.MustWait("a", now + wait)) << wait;
-  }
-  EXPECT_FALSE(backoff_.MustWait("b", now));
-}
-
-TEST_F(FailureBackoffTest, OnlyTimeForgives) {
-  for (int i = 0; i < 4; ++i) backoff_.Failed("a", 0);
-  EXPECT_TRUE(backoff_.MustWait("a", 500));
-  // One is forgiven each minute: two minutes later there are two, and the next makes three.
-  backoff_.Failed("a", 120'000);
-  EXPECT_FALSE(backoff_.MustWait("a", 120'001));
-  backoff_.Failed("a", 120'000);
-  EXPECT_TRUE(backoff_.MustWait("a", 120'001));
-}
-
-TEST_F(FailureBackoffTest, IsBoundedAndKeepsTheWorst) {
-  for (int i = 0; i < 20; ++i) backoff_.Failed("worst", 0);
-  for (int i = 0; i < 3 * static_cast<int>(FailureBackoff::kAddresses); ++i) backoff_.Failed(StrCat(i), 1);
-  EXPECT_LE(backoff_.addresses(), FailureBackoff::kAddresses);
-  EXPECT_TRUE(backoff_.MustWait("worst", 2));
-}
-
 }  // namespace
 }  // namespace sluice::transport

@@ -4,6 +4,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
+#include <thread>
+
 #include "tests/devices/transport/mqtt_listener_fixture.h"
 
 namespace sluice::transport {
@@ -54,17 +58,59 @@ TEST_F(MqttAdmissionTest, WhoWasRightLatelyCostsNoScrypt) {
   EXPECT_EQ(status.remembered, 19u);
 }
 
-TEST_F(MqttAdmissionTest, WrongPasswordsMakeTheirAddressWait) {
+TEST_F(MqttAdmissionTest, WrongPasswordsMakeTheirNameWaitAndNoNeighbour) {
   options.failures = {.free = 2, .first_ms = 600'000, .most_ms = 600'000, .forgive_ms = 600'000};
   Start();
-  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kSuccess);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(Try(As("vm-1", "wrong")), MqttReason::kBadUserNameOrPassword);
   EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kServerBusy) << "right, but not known to be";
-  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kSuccess) << "known to be right";
+  EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kSuccess) << "a neighbour that nobody knows yet";
   MqttPeer elsewhere;
   ASSERT_TRUE(elsewhere.net.Connect(listener->port(), "127.0.0.2"));
   EXPECT_EQ(ReasonOf(elsewhere.Connect(As("vm-1", "secret-1"))), MqttReason::kSuccess);
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess) << "known to be right now";
   EXPECT_EQ(listener->status().refusals.back_off, 1u);
+  EXPECT_EQ(listener->status().scrypts, 5u);
+}
+
+// Somebody behind the address tries names without end. What that costs is bounded, and a device behind the same address that
+// nobody knows yet has its turn.
+TEST_F(MqttAdmissionTest, WhoVariesNamesIsPacedAndKeepsNoNeighbourOut) {
+  options.verifications = {.per_second = 4, .burst = 3};
+  options.connections.per_second = 1000;
+  Start();
+  std::atomic<bool> done = false;
+  std::vector<std::thread> attackers;
+  for (int who = 0; who < 3; ++who) {
+    attackers.emplace_back([&, who] {
+      for (int i = 0; !done; ++i) {
+        MqttPeer peer;
+        if (peer.net.Connect(listener->port())) peer.Connect(As(StrCat("vm-", who, "-", i), "guess"));
+      }
+    });
+  }
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.scrypts >= 6; }));   // the burst is used up
+  const auto asked = std::chrono::steady_clock::now();
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+  // Three at most stand before it, and one is due each 250 ms.
+  EXPECT_LT(std::chrono::steady_clock::now() - asked, std::chrono::seconds(5));
+  const double passed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
+  EXPECT_LE(static_cast<double>(listener->status().scrypts), 3 + 4 * passed_s + 2);
+  EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess) << "known, and asks nobody";
+  MqttPeer elsewhere;
+  ASSERT_TRUE(elsewhere.net.Connect(listener->port(), "127.0.0.2"));
+  EXPECT_EQ(ReasonOf(elsewhere.Connect(As("vm-2", "secret-2"))), MqttReason::kSuccess);
+  done = true;
+  for (std::thread& attacker : attackers) attacker.join();
+}
+
+TEST_F(MqttAdmissionTest, RightPasswordsAreNotPaced) {
+  options.verifications = {.per_second = 0.001, .burst = 1};
+  Start();
+  for (const char* device : {"vm-1", "vm-2"}) {
+    EXPECT_EQ(Try(As(device, StrCat("secret-", device + 3))), MqttReason::kSuccess);
+  }
+  EXPECT_EQ(listener->status().scrypts, 2u);
 }
 
 TEST_F(MqttAdmissionTest, ACertificateNamesTheDevice) {

@@ -173,6 +173,8 @@ DriverStatus ListenerSource::Status() const {
       {"refused_too_many", refused.too_many},
       {"refused_too_many_from_address", refused.too_many_from_address},
       {"refused_half_open_from_address", refused.half_open_from_address},
+      {"refused_too_fast_from_address", refused.too_fast_from_address},
+      {"refused_half_open_evicted", refused.half_open_evicted},
       {"refused_too_many_of_device", refused.too_many_of_device},
       {"refused_no_descriptors", refused.no_descriptors},
       {"refused_handshake", refused.handshake_failed},

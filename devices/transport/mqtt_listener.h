@@ -67,6 +67,8 @@ class MqttListenerHandler {
 // Why connections were closed or not let in; since the start.
 struct MqttRefusals {
   uint64_t too_many = 0, too_many_from_address = 0, half_open_from_address = 0, too_many_of_device = 0;
+  uint64_t too_fast_from_address = 0;
+  uint64_t half_open_evicted = 0;         // to make room for others
   uint64_t no_descriptors = 0;            // the process may open no more files
   uint64_t handshake_failed = 0, handshake_timeout = 0;
   uint64_t certificate_name = 0;          // a good chain that names no device

@@ -38,12 +38,11 @@ std::string KeyOf(const sockaddr_storage& from) {
 
 }  // namespace
 
-// While there are too many half-open ones or they come too fast, those that wait are the kernel's.
+// While they come too fast, those that wait are the kernel's.
 void MqttListenerImpl::AwaitAccept() {
   if (awaits_accept_ || accept_paused_ || stopping_ || !acceptor_.is_open()) return;
   const int64_t now_ms = NowMs();
   const int64_t next_ms = gate_.NextAcceptMs(now_ms);
-  if (next_ms == INT64_MAX) return;   // EndHalfOpen comes back here
   if (next_ms > now_ms) return PauseAccept(next_ms - now_ms);
   awaits_accept_ = true;
   acceptor_.async_wait(tcp::acceptor::wait_read, [this](std::error_code error) {
@@ -75,7 +74,7 @@ void MqttListenerImpl::OnAcceptable() {
       continue;
     }
     std::string address = KeyOf(from);
-    switch (gate_.Admit(address, NowMs())) {
+    switch (gate_.Admit(next_id_, address, NowMs())) {
       case Admission::kTooMany: NoteRefused(refusals_.too_many, address, "too many connections"); break;
       case Admission::kTooManyFromAddress:
         NoteRefused(refusals_.too_many_from_address, address, "too many connections from this address");
@@ -83,7 +82,13 @@ void MqttListenerImpl::OnAcceptable() {
       case Admission::kTooManyHalfOpenFromAddress:
         NoteRefused(refusals_.half_open_from_address, address, "too many half-open connections from this address");
         break;
-      case Admission::kYes: Adopt(std::move(fd), std::move(address)); break;
+      case Admission::kTooFastFromAddress:
+        NoteRefused(refusals_.too_fast_from_address, address, "connections from this address come too fast");
+        break;
+      case Admission::kYes:
+        Adopt(std::move(fd), std::move(address));
+        EvictHalfOpen();
+        break;
     }
   }
   AwaitAccept();
@@ -111,6 +116,14 @@ void MqttListenerImpl::Adopt(UniqueFd fd, std::string address) {
   connection->stream = tls->Accept(socket, buffers_);
   handshakes_.emplace_back(NowMs() + options_.handshake_timeout_ms, connection);
   GoOnWithHandshake(connection);
+}
+
+void MqttListenerImpl::EvictHalfOpen() {
+  while (const uint64_t id = gate_.ToEvict()) {
+    const Handle oldest = Find(id);
+    NoteRefused(refusals_.half_open_evicted, oldest->address, "said nothing useful while others wanted to come in");
+    Close(oldest, "too many half-open connections");
+  }
 }
 
 void MqttListenerImpl::OpenSession(const Handle& connection) {
@@ -210,8 +223,7 @@ void MqttListenerImpl::NoteRefused(uint64_t& counter, const std::string& address
 
 void MqttListenerImpl::EndHalfOpen(Connection& connection) {
   if (!std::exchange(connection.half_open, false)) return;
-  gate_.Settled(connection.address);
-  AwaitAccept();
+  gate_.Settled(connection.id, connection.address);
 }
 
 }  // namespace sluice::transport

@@ -102,6 +102,7 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   void PauseAccept(int64_t ms);
   void OnAcceptable();
   void Adopt(UniqueFd fd, std::string address);
+  void EvictHalfOpen();
   void OpenSession(const Handle& connection);
   void OnVerified(uint64_t id, const MqttAdmission& admission);
   void OnPasswordsChanged();

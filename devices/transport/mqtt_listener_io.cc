@@ -148,9 +148,8 @@ void MqttListenerImpl::Close(const Handle& connection, std::string_view why) {
   connection->stream.reset();
   std::error_code ignored;
   connection->socket.close(ignored);
-  gate_.Gone(connection->address, connection->half_open);
+  gate_.Gone(connection->id, connection->address, connection->half_open);
   connections_.erase(connection->id);
-  AwaitAccept();
   if (connections_.empty() && on_empty_) std::exchange(on_empty_, nullptr)();
 }
 

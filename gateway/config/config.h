@@ -97,7 +97,7 @@ struct Listener {
   int64_t max_connections_per_device = 8;
   int64_t max_half_open = 64;       // not let in yet
   int64_t max_half_open_per_address = 16;
-  int64_t max_connects_per_second = 100;
+  int64_t max_connects_per_second = 100;   // of one address a quarter of it
   int64_t connect_timeout_s = 10;   // for the TLS handshake, and again for CONNECT
   int64_t write_timeout_s = 30;     // a client that reads nothing for so long is closed
   int64_t max_keep_alive_s = 600;   // MQTT 5: asked for more or none, told this

@@ -297,17 +297,44 @@ TEST_F(MqttAdmissionTest, AHandshakeThatDoesNotEndIsEnded) {
   EXPECT_EQ(listener->status().refusals.handshake_failed, 1u);
 }
 
-TEST_F(MqttAdmissionTest, WhoComesWhileTooManyAreHalfOpenWaitsInTheKernel) {
-  options.connections.half_open = 1;
-  options.connections.half_open_per_address = 1;
-  options.sessions.connect_timeout_ms = 500;
+// Sixteen are the limits of four addresses together: silent, and for a long time.
+TEST_F(MqttAdmissionTest, SilentConnectionsMakeRoomForWhoSpeaks) {
+  options.connections.half_open = 16;
+  options.connections.half_open_per_address = 4;
   Start();
-  fakes::NetClient silent;
-  ASSERT_TRUE(silent.Connect(listener->port()));
-  ASSERT_TRUE(Eventually([](const auto& status) { return status.half_open == 1; }));
-  MqttPeer peer = Peer("vm-1");   // is served once the silent one was ended
-  EXPECT_EQ(listener->status().sessions.connect_timeouts, 1u);
-  EXPECT_EQ(listener->status().refusals.half_open_from_address, 0u);
+  std::vector<fakes::NetClient> silent(16);
+  for (size_t i = 0; i < silent.size(); ++i) {
+    ASSERT_TRUE(silent[i].Connect(listener->port(), StrCat("127.0.0.", 2 + i / 4)));
+  }
+  ASSERT_TRUE(Eventually([](const auto& status) { return status.half_open == 16; }));
+  MqttPeer peer = Peer("vm-1");
+  EXPECT_TRUE(silent[0].ReceiveToEnd()) << "the oldest of those that hold most";
+  EXPECT_TRUE(silent[1].Silent(50));
+  EXPECT_TRUE(peer.Ping());
+  const auto status = listener->status();
+  EXPECT_EQ(status.refusals.half_open_evicted, 1u);
+  EXPECT_EQ(status.sessions.connect_timeouts, 0u);
+  EXPECT_EQ(status.half_open, 15u);
+}
+
+// It connects and closes as fast as it can. Each of its connections would take the turn of somebody else.
+TEST_F(MqttAdmissionTest, WhoFloodsFromOneAddressDelaysNoOther) {
+  Start();
+  std::atomic<bool> done = false;
+  std::thread flood([&] {
+    while (!done) {
+      fakes::NetClient client;
+      if (client.Connect(listener->port(), "127.0.0.2")) client.Reset();
+    }
+  });
+  EXPECT_TRUE(Eventually([](const auto& status) { return status.refusals.too_fast_from_address >= 500; }));
+  for (int i = 0; i < 10; ++i) {
+    const auto began = std::chrono::steady_clock::now();
+    EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+    EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(2)) << i;
+  }
+  done = true;
+  flood.join();
 }
 
 TEST_F(MqttAdmissionTest, WithoutDescriptorsItWaitsAndGoesOn) {
@@ -335,7 +362,11 @@ TEST_F(MqttAdmissionTest, NewConnectionsArePaced) {
   options.connections.per_second = 20;
   Start();
   const auto began = std::chrono::steady_clock::now();
-  for (int i = 0; i < 30; ++i) EXPECT_EQ(Try(As("vm-1", "secret-1")), MqttReason::kSuccess);
+  for (int i = 0; i < 30; ++i) {
+    MqttPeer peer;   // no address takes more than it may
+    ASSERT_TRUE(peer.net.Connect(listener->port(), StrCat("127.0.0.", 2 + i % 5)));
+    EXPECT_EQ(ReasonOf(peer.Connect(As("vm-1", "secret-1"))), MqttReason::kSuccess);
+  }
   // Twenty at once, then one each 50 ms.
   EXPECT_GE(std::chrono::steady_clock::now() - began, std::chrono::milliseconds(450));
 }

@@ -20,7 +20,7 @@ void MqttInbound::Append(uint16_t slot) {
   }
   order_[(order_begin_ + order_size_++) & (order_.size() - 1)] = slot;
   slots_[slot].in_order = true;
-  ++unfinished_;
+  if (!std::exchange(slots_[slot].counts, true)) ++unfinished_;
 }
 
 void MqttInbound::Free(uint16_t slot) {
@@ -37,9 +37,9 @@ MqttInbound::Arrival MqttInbound::Arrived(uint16_t packet_id, uint8_t qos, bool 
   Arrival arrival = Arrival::kNew;
   if (found != ids_.end()) {
     Slot& known = slots_[found->second];
-    // At QoS 2 the packet id alone tells a repetition (4.3.3). At QoS 1 a device that lost its memory begins with the same
-    // packet ids again: only DUP and the same content make a repetition, anything else would be lost by taking it for one.
-    if (known.qos == qos && (qos == 2 || (dup && known.digest == digest))) {
+    // A device that lost its memory begins with the same packet ids again: only the same content makes a repetition, anything
+    // else would be lost by taking it for one. At QoS 1 DUP has to say so, too; at QoS 2 it need not (4.3.3).
+    if (known.qos == qos && known.digest == digest && (qos == 2 || dup)) {
       *slot = found->second;
       if (!known.in_order) {
         if (known.state == State::kReceived || known.state == State::kWritten) Set(*slot, State::kDone);
@@ -54,6 +54,7 @@ MqttInbound::Arrival MqttInbound::Arrived(uint16_t packet_id, uint8_t qos, bool 
     slots_[old].has_id = false;
     ids_.erase(found);
     // Nobody will ask for it again; one that is taken is freed by its answer.
+    if (!slots_[old].in_order && std::exchange(slots_[old].counts, false)) --unfinished_;
     if (!slots_[old].in_order && slots_[old].state != State::kTaken) Free(old);
   }
   if (free_.empty() && slots_.size() >= max_slots_ && !ForgetOne()) return Arrival::kFull;
@@ -64,7 +65,7 @@ MqttInbound::Arrival MqttInbound::Arrived(uint16_t packet_id, uint8_t qos, bool 
     *slot = free_.back();
     free_.pop_back();
   }
-  slots_[*slot] = {packet_id, qos, State::kFree, false, true, MqttReason::kSuccess, digest};
+  slots_[*slot] = {.packet_id = packet_id, .qos = qos, .has_id = true, .digest = digest, .made = ++made_};
   Set(*slot, State::kTaken);
   ids_[packet_id] = *slot;
   Append(*slot);
@@ -77,14 +78,19 @@ void MqttInbound::Withdraw(uint16_t slot) {
   Free(slot);
 }
 
-// Makes room: a publish at QoS 1 of an earlier connection that is safe. Sent again it is handed up again.
+// Makes room: a publish of an earlier connection that is safe, at QoS 1 before QoS 2, the oldest. Sent again it is handed up
+// again; its PUBREL is answered as an unknown one.
 bool MqttInbound::ForgetOne() {
+  size_t oldest = slots_.size();
+  const auto rank = [](const Slot& it) { return std::pair(it.qos, it.made); };
   for (size_t i = 0; i < slots_.size(); ++i) {
-    if (slots_[i].in_order || slots_[i].qos != 1 || slots_[i].state != State::kDone) continue;
-    Free(static_cast<uint16_t>(i));
-    return true;
+    const Slot& it = slots_[i];
+    if (it.counts || (it.state != State::kDone && it.state != State::kReceived)) continue;
+    if (oldest == slots_.size() || rank(it) < rank(slots_[oldest])) oldest = i;
   }
-  return false;
+  if (oldest == slots_.size()) return false;
+  Free(static_cast<uint16_t>(oldest));
+  return true;
 }
 
 bool MqttInbound::Done(uint16_t slot, MqttReason reason, std::string_view text) {
@@ -131,6 +137,7 @@ bool MqttInbound::NextAck(bool tells_refusals, Ack* ack) {
   if (it.qos == 2 && it.has_id && !(tells_refusals && IsFailure(it.reason))) {
     Set(slot, State::kReceived);   // counts as unfinished until PUBCOMP
   } else {
+    it.counts = false;
     --unfinished_;
     Set(slot, State::kWritten);
     written_.push_back(slot);
@@ -172,7 +179,7 @@ void MqttInbound::Disconnected() {
   for (size_t i = 0; i < slots_.size(); ++i) {
     Slot& it = slots_[i];
     if (it.state == State::kFree) continue;
-    it.in_order = false;
+    it.in_order = it.counts = false;
     if (it.state == State::kWritten) it.state = State::kDone;
     const bool forgotten = !it.has_id && it.state != State::kTaken;
     // A failure that was not told is decided anew; so is what was not taken.

@@ -36,8 +36,7 @@ class MqttInbound {
   // max_slots: at most that many, 65,535.
   explicit MqttInbound(size_t max_slots) : max_slots_(max_slots) {}
 
-  // A PUBLISH at QoS 1 or 2 came. `digest` is of topic and payload: at QoS 1 a repetition must repeat them. *slot is set
-  // unless kFull; a new slot is taken (by the host) until Wait, Done or Forget say else.
+  // A PUBLISH at QoS 1 or 2 came. `digest` is of topic and payload: a repetition repeats them. *slot is set unless kFull; a new slot is taken (by the host) until Wait, Done or Forget say else.
   Arrival Arrived(uint16_t packet_id, uint8_t qos, bool dup, uint32_t digest, uint16_t* slot);
   // Not taken by the host yet; forgotten when the connection is lost. Taken ends it.
   void Wait(uint16_t slot) { Set(slot, State::kWaiting); }
@@ -79,9 +78,11 @@ class MqttInbound {
     uint8_t qos = 0;
     State state = State::kFree;
     bool in_order = false;   // stands in order_
+    bool counts = false;     // in unfinished_: it came on this connection and is not completed
     bool has_id = false;     // ids_ points at it; not when the packet id was used anew
     MqttReason reason = MqttReason::kSuccess;
     uint32_t digest = 0;
+    uint64_t made = 0;       // counts up
   };
 
   void Set(uint16_t slot, State state);
@@ -98,6 +99,7 @@ class MqttInbound {
   std::vector<uint16_t> order_;                       // a ring
   size_t order_begin_ = 0, order_size_ = 0;
   int unfinished_ = 0;
+  uint64_t made_ = 0;
   size_t taken_ = 0;                                  // slots in that state
 };
 

@@ -27,7 +27,8 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   }
   MqttInbound& inbound = session_->inbound;
   MqttSessionFigures& count = server_.count();
-  const uint32_t digest = publish_.qos == 1 ? ExtendCrc32c(Crc32c(publish_.topic), publish_.payload) : 0;
+  // The zero, which no topic has, tells "a/1" = "2" from "a/" = "12".
+  const uint32_t digest = ExtendCrc32c(ExtendCrc32c(Crc32c(publish_.topic), std::string_view("", 1)), publish_.payload);
   uint16_t slot = 0;
   const MqttInbound::Arrival arrival = inbound.Arrived(publish_.packet_id, publish_.qos, publish_.dup, digest, &slot);
   if (arrival == MqttInbound::Arrival::kFull) {

@@ -151,6 +151,68 @@ TEST_F(MqttRepeatTest, ADeviceThatForgotItsPacketIdsLosesNothing) {
   EXPECT_EQ(server().figures().packet_ids_reused, 2u);
 }
 
+TEST_F(MqttRepeatTest, ADeviceThatForgotItsPacketIdsLosesNothingAtQos2) {
+  Connect();
+  for (TestMqttClient* client : {&v5, &v311}) {
+    const auto publish = [client](std::string_view payload, uint16_t id, bool dup = false) {
+      client->Publish("sluice/v1/d1/sale", payload, 2, id, dup);
+    };
+    publish("1", 1);
+    Safe(Token());
+    EXPECT_THAT(client->Take(), ElementsAre("PUBREC #1"));
+    publish("2", 2);   // is not safe yet
+    client->Lose();    // the device restarts before its PUBREL, and its session is still here
+    EXPECT_THAT(client->Connect(), StartsWith("CONNACK success present"));
+    publish("3", 1);         // no DUP: another message
+    publish("4", 2, true);   // DUP by mistake: the content tells
+    EXPECT_THAT(host.TakeTopics(), ElementsAre("sluice/v1/d1/sale=1", "sluice/v1/d1/sale=2", "sluice/v1/d1/sale=3",
+                                               "sluice/v1/d1/sale=4"));
+    EXPECT_THAT(client->Take(), IsEmpty());   // none of the new ones is safe
+    AllSafe();
+    EXPECT_THAT(client->Take(), ElementsAre("PUBREC #1", "PUBREC #2"));
+    publish("3", 1, true);   // what is new is repeated as ever
+    EXPECT_THAT(client->Take(), ElementsAre("PUBREC #1"));
+    client->Ack(MqttType::kPubrel, 1);
+    client->Ack(MqttType::kPubrel, 2);
+    EXPECT_THAT(client->Take(), ElementsAre("PUBCOMP #1", "PUBCOMP #2"));
+    EXPECT_THAT(host.TakeTopics(), IsEmpty());
+  }
+  EXPECT_EQ(server().figures().packet_ids_reused, 4u);
+  EXPECT_EQ(server().figures().inflight, 0u);
+}
+
+TEST_F(MqttRepeatTest, AQos2RepetitionNeedsNoDup) {
+  Connect();   // MQTT.js sends again without it
+  v5.Publish("sluice/v1/d1/sale", "1", 2, 1);
+  Safe(Token());
+  v5.Lose();
+  v5.Connect();
+  v5.Publish("sluice/v1/d1/sale", "1", 2, 1);
+  EXPECT_THAT(v5.Take(), ElementsAre("PUBREC #1"));
+  EXPECT_EQ(host.TakeTopics().size(), 1u);
+}
+
+TEST_F(MqttRepeatTest, TopicAndPayloadAreComparedEachForItself) {
+  Connect();
+  v5.Publish("sluice/v1/d1/a/1", "23", 2, 1);
+  v5.Publish("sluice/v1/d1/a/12", "3", 2, 1);
+  EXPECT_EQ(host.TakeTopics().size(), 2u);
+}
+
+TEST_F(MqttRepeatTest, Qos2PacketIdsUsedAgainTooEarlyDoNotUseUpTheReceiveMaximum) {
+  options.receive_maximum = 2;
+  host.verdict.kind = Kind::kSafe;
+  Connect();
+  for (int i = 0; i < 10; ++i) v5.Publish("sluice/v1/d1/sale", std::to_string(i), 2, 1);   // never a PUBREL
+  v5.Publish("sluice/v1/d1/sale", "9", 2, 1, true);
+  EXPECT_FALSE(v5.closing());
+  EXPECT_EQ(host.publications.size(), 10u);
+  v5.Publish("sluice/v1/d1/sale", "10", 2, 2);
+  EXPECT_FALSE(v5.closing());
+  v5.Publish("sluice/v1/d1/sale", "11", 2, 3);
+  EXPECT_TRUE(v5.closing());   // two are open
+}
+
 TEST_F(MqttRepeatTest, APacketIdUsedTwiceAtOnceLosesNothing) {
   Connect();
   v311.PublishSale("1", 1);
@@ -226,6 +288,27 @@ TEST_F(MqttRepeatTest, ManyUnreleasedPublishesAreTooMany) {
   v311.Publish("sluice/v1/d1/sale", "x", 2, 2000);
   EXPECT_TRUE(v311.closing());
   EXPECT_EQ(host.publications.size(), 1024u);
+}
+
+TEST_F(MqttRepeatTest, UnreleasedPublishesOfEarlierConnectionsMakeRoom) {
+  options.receive_maximum = 10;
+  Connect();
+  host.verdict.kind = Kind::kSafe;
+  uint16_t id = 0;
+  for (TestMqttClient* client : {&v5, &v311}) {
+    for (int connection = 0; connection < 300; ++connection) {   // each forgets its PUBRELs
+      for (int i = 0; i < 5; ++i) client->Publish("sluice/v1/d1/sale", "x", 2, ++id);
+      ASSERT_EQ(client->Take().size(), 5u);
+      client->PublishSale("y", ++id);
+      ASSERT_EQ(client->Take().size(), 1u);
+      client->Lose();
+      ASSERT_THAT(client->Connect(), StartsWith("CONNACK success present"));
+    }
+    client->Publish("sluice/v1/d1/sale", "x", 2, static_cast<uint16_t>(id - 1), true);
+    EXPECT_THAT(client->Take(), ElementsAre(testing::HasSubstr("PUBREC")));
+  }
+  EXPECT_EQ(host.publications.size(), 3600u);   // the newest are still known
+  EXPECT_EQ(server().figures().merged, 2u);
 }
 
 TEST_F(MqttRepeatTest, SafeRemnantsOfEarlierConnectionsMakeRoom) {

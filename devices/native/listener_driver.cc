@@ -175,7 +175,7 @@ DriverStatus ListenerSource::Status() const {
       {"refused_half_open_from_address", refused.half_open_from_address},
       {"refused_too_fast_from_address", refused.too_fast_from_address},
       {"refused_half_open_evicted", refused.half_open_evicted},
-      {"refused_too_many_of_device", refused.too_many_of_device},
+      {"refused_too_many_of_device", sessions.connections_evicted},
       {"refused_no_descriptors", refused.no_descriptors},
       {"refused_handshake", refused.handshake_failed},
       {"refused_handshake_timeout", refused.handshake_timeout},

@@ -37,7 +37,6 @@ struct MqttListenerOptions {
   std::vector<std::string> topics;
 
   ConnectionLimits connections;
-  size_t connections_per_device = 8;
   FailureBackoff::Options failures;          // wrong passwords, by address and user name
   VerifyQueue::Options verifications;        // wrong passwords, by address
   int64_t handshake_timeout_ms = 10'000;     // TLS; the CONNECT's own is sessions.connect_timeout_ms
@@ -66,7 +65,7 @@ class MqttListenerHandler {
 
 // Why connections were closed or not let in; since the start.
 struct MqttRefusals {
-  uint64_t too_many = 0, too_many_from_address = 0, half_open_from_address = 0, too_many_of_device = 0;
+  uint64_t too_many = 0, too_many_from_address = 0, half_open_from_address = 0;
   uint64_t too_fast_from_address = 0;
   uint64_t half_open_evicted = 0;         // to make room for others
   uint64_t no_descriptors = 0;            // the process may open no more files

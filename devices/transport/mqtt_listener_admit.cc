@@ -183,24 +183,6 @@ void MqttListenerImpl::Admit(const Handle& connection, const MqttAdmission& admi
   if (connection->mqtt->closing()) return;   // refused for another reason
   connection->phase = Phase::kServing;
   EndHalfOpen(*connection);
-  by_device_[connection->device].push_back(connection->id);
-  MakeRoomForDevice(connection->device);
-}
-
-// The newest stays: the older ones may be dead and not know it yet.
-void MqttListenerImpl::MakeRoomForDevice(const std::string& device) {
-  const std::vector<uint64_t> open = by_device_[device];
-  std::vector<Handle> served;
-  for (const uint64_t id : open) {
-    Handle connection = Find(id);
-    if (connection != nullptr && connection->phase == Phase::kServing && !connection->mqtt->closing()) {
-      served.push_back(std::move(connection));
-    }
-  }
-  for (size_t i = 0; i + options_.connections_per_device < served.size(); ++i) {
-    NoteRefused(refusals_.too_many_of_device, served[i]->address, StrCat("too many connections of ", device));
-    served[i]->mqtt->Disconnect(MqttReason::kQuotaExceeded, "too many connections of this device", NowMs());
-  }
 }
 
 void MqttListenerImpl::OnPasswordsChanged() {

@@ -8,7 +8,6 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -107,7 +106,6 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   void OnVerified(uint64_t id, const MqttAdmission& admission);
   void OnPasswordsChanged();
   void Admit(const Handle& connection, const MqttAdmission& admission);
-  void MakeRoomForDevice(const std::string& device);
   void EndHalfOpen(Connection& connection);
   // Counts it, and keeps for the operator who was turned away last.
   void NoteRefused(uint64_t& counter, const std::string& address, std::string_view why);
@@ -144,7 +142,6 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   const std::unique_ptr<MqttSessions> sessions_;   // outlives its connections
   MqttAuthenticator authenticator_;
   std::unordered_map<uint64_t, Handle> connections_;
-  std::map<std::string, std::vector<uint64_t>, std::less<>> by_device_;   // those that are served, oldest first
   uint64_t next_id_ = 1;
   std::vector<Handle> dirty_;                                              // to be flushed
   std::vector<std::pair<uint64_t, MqttAdmission>> admissions_;             // to be told to the sessions

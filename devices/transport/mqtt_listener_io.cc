@@ -138,13 +138,6 @@ void MqttListenerImpl::Close(const Handle& connection, std::string_view why) {
     connection->mqtt.reset();
   }
   if (connection->half_open) authenticator_.Withdraw(connection->id);
-  if (!connection->device.empty()) {
-    const auto of_device = by_device_.find(connection->device);
-    if (of_device != by_device_.end()) {
-      std::erase(of_device->second, connection->id);
-      if (of_device->second.empty()) by_device_.erase(of_device);
-    }
-  }
   connection->stream.reset();
   std::error_code ignored;
   connection->socket.close(ignored);

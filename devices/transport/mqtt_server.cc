@@ -140,6 +140,18 @@ bool MqttServer::EvictOne(const std::string& device, int64_t now_ms) {
   return true;
 }
 
+// The newest stays: the older ones may be dead and not know it yet, as of a device that comes with another client id each time.
+bool MqttServer::DropOldest(const std::string& device, int64_t now_ms) {
+  MqttServerSession* oldest = nullptr;
+  for (MqttServerSession* session : DeviceOf(device).sessions) {
+    if (session->connection != nullptr && (oldest == nullptr || session->attached < oldest->attached)) oldest = session;
+  }
+  if (oldest == nullptr) return false;
+  ++figures_.connections_evicted;
+  oldest->connection->Drop(MqttReason::kQuotaExceeded, "too many connections of this device", now_ms);
+  return true;
+}
+
 MqttServer::Attached MqttServer::Attach(MqttServerConnection& connection, std::shared_ptr<const MqttIdentity> identity,
                                         std::string_view client_id, bool clean, MqttServerSession** session, int64_t now_ms) {
   const auto find = [&]() -> MqttServerSession* {
@@ -161,18 +173,18 @@ MqttServer::Attached MqttServer::Attach(MqttServerConnection& connection, std::s
   }
   const bool resumed = found != nullptr;
   if (!resumed) {
-    const auto full = [&] {
-      return figures_.sessions >= options_.max_sessions ||
-             DeviceOf(identity->device).sessions.size() >= options_.max_sessions_per_device;
+    const auto device_full = [&] {
+      return DeviceOf(identity->device).sessions.size() >= options_.max_sessions_per_device;
     };
-    while (full()) {
-      if (EvictOne(identity->device, now_ms)) continue;
+    while (device_full() || figures_.sessions >= options_.max_sessions) {
+      if (EvictOne(identity->device, now_ms) || (device_full() && DropOldest(identity->device, now_ms))) continue;
       ForgetIfEmpty(DeviceOf(identity->device));
       return Attached::kTooMany;
     }
     found = NewSession(DeviceOf(identity->device), client_id);
   }
   found->connection = &connection;
+  found->attached = ++attached_;
   found->identity = std::move(identity);
   found->expires_ms = found->will_due_ms = kMqttNever;
   *session = found;

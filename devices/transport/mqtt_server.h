@@ -101,7 +101,10 @@ class MqttServer final : public MqttSessions {
   void Report(const MqttServerSession& session, const MqttDelivery& delivery, MqttDeliveryEnd end, MqttReason reason);
   // The session, which is not connected, is over: its will, if it has one, is published.
   void End(MqttServerSession& session, int64_t now_ms);
+  // Ends the session that is longest without a connection. False: all have one.
   bool EvictOne(const std::string& device, int64_t now_ms);
+  // Ends the connection that came first; its session may stay. False: there is none.
+  bool DropOldest(const std::string& device, int64_t now_ms);
   void PublishWill(MqttServerSession& session, int64_t now_ms);
   // False: no room.
   bool OfferWill(const WaitingWill& waiting, int64_t now_ms);
@@ -115,6 +118,7 @@ class MqttServer final : public MqttSessions {
   MqttSessionFigures figures_;
   MqttScratch scratch_;
   bool shut_down_ = false;
+  uint64_t attached_ = 0;   // counts up
 
   std::vector<std::unique_ptr<MqttServerSession>> sessions_;   // by slot
   std::vector<uint32_t> generations_, free_slots_;

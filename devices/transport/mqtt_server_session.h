@@ -28,6 +28,7 @@ struct MqttServerSession {
   std::shared_ptr<const MqttIdentity> identity; // of the newest connection
   MqttServerConnection* connection = nullptr;   // null: not connected
   uint32_t expiry_s = 0;                        // after the connection
+  uint64_t attached = 0;                        // higher with each connection that came, of any session
   int64_t detached_ms = 0;                      // when the connection ended
   int64_t expires_ms = kMqttNever;
   MqttSubscriptions subscriptions;

@@ -123,7 +123,8 @@ struct MqttSessionOptions {
   size_t max_queued_bytes = 1u << 20;
 
   // Per device.
-  size_t max_sessions_per_device = 8;                 // beyond, the one that is longest without a connection goes
+  // Beyond, the one that is longest without a connection goes; where all have one, the connection that came first (0x97).
+  size_t max_sessions_per_device = 8;
   size_t max_retained_messages = 64;                  // beyond, the oldest goes
   size_t max_retained_bytes = 256u << 10;
 
@@ -158,6 +159,7 @@ struct MqttSessionFigures {
   uint64_t delivered = 0, deliveries_acknowledged = 0, deliveries_refused = 0;
   uint64_t deliveries_expired = 0, deliveries_too_large = 0, deliveries_dropped = 0;
   uint64_t retained_evicted = 0, sessions_expired = 0, sessions_evicted = 0;
+  uint64_t connections_evicted = 0;       // for a newer one of the same device
   uint64_t rate_pauses = 0, window_pauses = 0, waiting_pauses = 0, output_pauses = 0;   // reading stopped
 
   // Connections that we ended, by cause.

@@ -104,7 +104,6 @@ transport::MqttListenerOptions ListenerOptions(const config::Listener& config, i
                          .half_open = static_cast<size_t>(config.max_half_open),
                          .half_open_per_address = static_cast<size_t>(config.max_half_open_per_address),
                          .per_second = static_cast<double>(config.max_connects_per_second)};
-  options.connections_per_device = static_cast<size_t>(config.max_connections_per_device);
   options.handshake_timeout_ms = config.connect_timeout_s * 1000;
   options.write_timeout_ms = config.write_timeout_s * 1000;
 
@@ -116,7 +115,7 @@ transport::MqttListenerOptions ListenerOptions(const config::Listener& config, i
   sessions.publish_burst = std::max(sessions.publishes_per_second, 1.0);
   sessions.max_keep_alive_s = static_cast<uint16_t>(config.max_keep_alive_s);
   sessions.max_session_expiry_s = sessions.v311_session_expiry_s = static_cast<uint32_t>(config.session_expiry_s);
-  sessions.max_sessions_per_device = options.connections_per_device;
+  sessions.max_sessions_per_device = static_cast<size_t>(config.max_connections_per_device);
   sessions.max_connections = options.connections.total;
   sessions.max_sessions = 2 * options.connections.total;
   sessions.max_total_waiting_bytes = config.max_waiting_bytes;

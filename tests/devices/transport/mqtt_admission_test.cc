@@ -251,7 +251,7 @@ TEST_F(MqttAdmissionTest, BoundsConnectionsInTotalAndByAddress) {
 }
 
 TEST_F(MqttAdmissionTest, BoundsConnectionsOfOneDeviceInFavourOfTheNewest) {
-  options.connections_per_device = 2;
+  options.sessions.max_sessions_per_device = 2;
   Start();
   MqttPeer oldest = Peer("vm-1", "a"), older = Peer("vm-1", "b"), newest = Peer("vm-1", "c");
   const auto disconnect = oldest.Expect<MqttDisconnect>();
@@ -259,7 +259,7 @@ TEST_F(MqttAdmissionTest, BoundsConnectionsOfOneDeviceInFavourOfTheNewest) {
   EXPECT_EQ(disconnect->reason, MqttReason::kQuotaExceeded);
   EXPECT_TRUE(older.Ping());
   EXPECT_TRUE(newest.Ping());
-  EXPECT_EQ(listener->status().refusals.too_many_of_device, 1u);
+  EXPECT_EQ(listener->status().sessions.connections_evicted, 1u);
   // Taking over an own session is no further connection.
   MqttPeer again = Peer("vm-1", "c");
   EXPECT_TRUE(older.Ping());

@@ -129,12 +129,35 @@ TEST_F(MqttLimitTest, ADevicesSessionsHaveALimit) {
   TestMqttClient third(*this, MqttLevel::k5, "third");
   EXPECT_THAT(third.Connect(), StartsWith("CONNACK success"));
   EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success present"));   // the older one is gone
-  TestMqttClient fourth(*this, MqttLevel::k5, "fourth");
-  fourth.SendConnect();
-  fourth.Authenticate();
-  EXPECT_THAT(fourth.Take(), ElementsAre(StartsWith("CONNACK quota exceeded")));
   TestMqttClient elsewhere(*this, MqttLevel::k5, "c", "d2");
   EXPECT_THAT(elsewhere.Connect(), StartsWith("CONNACK success"));
+  EXPECT_EQ(server().figures().connections_evicted, 0u);
+}
+
+// As of a device that takes another client id each time and whose connections died unheard.
+TEST_F(MqttLimitTest, ADeviceWithTooManyConnectionsLosesItsOldest) {
+  options.max_sessions_per_device = 2;
+  v5.connect.has_will = true;
+  v5.connect.will.topic = "sluice/v1/d1/status";
+  v5.connect.will.payload = "offline";
+  v311.connect.clean = true;
+  Connect();   // v5, then v311: a session that would stay and one that would not
+  TestMqttClient third(*this, MqttLevel::k5, "third"), fourth(*this, MqttLevel::k5, "fourth");
+  EXPECT_THAT(third.Connect(), StartsWith("CONNACK success"));
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("DISCONNECT quota exceeded")));
+  EXPECT_TRUE(v5.closing());
+  EXPECT_THAT(host.TakeTopics(), ElementsAre("sluice/v1/d1/status=offline"));
+  EXPECT_FALSE(v311.closing());
+  EXPECT_THAT(fourth.Connect(), StartsWith("CONNACK success"));
+  EXPECT_TRUE(v311.closing());
+  EXPECT_FALSE(third.closing());
+  EXPECT_EQ(server().figures().sessions, 2u);
+  EXPECT_EQ(server().figures().connections_evicted, 2u);
+  EXPECT_EQ(server().figures().quota_exceeded, 0u);
+  // Taking over an own session needs no room.
+  TestMqttClient again(*this, MqttLevel::k5, "third");
+  again.Connect();
+  EXPECT_FALSE(fourth.closing());
 }
 
 TEST_F(MqttLimitTest, AClientThatDoesNotReadIsNotAnswered) {

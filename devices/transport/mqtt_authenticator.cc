@@ -55,13 +55,12 @@ std::optional<MqttAdmission> MqttAuthenticator::Ask(uint64_t connection, const s
       credentials.password.size() > kMaxPasswordBytes || credentials.user_name.size() > kMaxUserBytes) {
     return MqttAdmission{.result = Result::kNoCredentials};
   }
-  // First: who was right lately comes in whatever its neighbours behind the same address do.
-  if (passwords_->Recall(credentials.user_name, credentials.password)) {
-    std::string device(credentials.user_name);
-    const uint64_t line = LineOf(device);
-    if (line != 0) {
-      return MqttAdmission{.result = Result::kYes, .device = std::move(device), .password_line = line, .remembered = true};
-    }
+  // First: who was right lately comes in whatever its neighbours behind the same address do. The line before the password: one
+  // that changes meanwhile is found to have changed.
+  std::string device(credentials.user_name);
+  const uint64_t line = LineOf(device);
+  if (line != 0 && passwords_->Recall(credentials.user_name, credentials.password)) {
+    return MqttAdmission{.result = Result::kYes, .device = std::move(device), .password_line = line, .remembered = true};
   }
   if (failures_.MustWait(address, credentials.user_name, now_ms)) return MqttAdmission{.result = Result::kBackOff};
   {

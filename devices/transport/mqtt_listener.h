@@ -49,8 +49,9 @@ struct MqttListenerOptions {
 absl::Status CheckMqttListenerOptions(const MqttListenerOptions& options);
 // One of MqttListenerOptions::topics. InvalidArgument likewise.
 absl::Status CheckDeviceTopics(std::string_view pattern);
-// What a device may publish and subscribe to.
-std::shared_ptr<const MqttIdentity> IdentityOfDevice(const std::string& device, const std::vector<std::string>& topics);
+// What a device may publish and subscribe to. `credential`: the line of the password file that let it in; 0: a certificate.
+std::shared_ptr<const MqttIdentity> IdentityOfDevice(const std::string& device, const std::vector<std::string>& topics,
+                                                     uint64_t credential);
 
 // Called on the listener's thread. Must not block: not on the disk, not on the cloud, not on another client.
 class MqttListenerHandler {

@@ -177,25 +177,26 @@ void MqttListenerImpl::Admit(const Handle& connection, const MqttAdmission& admi
     case MqttAdmission::Result::kYes: break;
   }
   if (admission.remembered) ++remembered_;
-  connection->device = admission.device;
-  connection->password_line = admission.password_line;
-  connection->mqtt->Authenticated(IdentityOfDevice(admission.device, options_.topics), now_ms);
+  connection->mqtt->Authenticated(IdentityOfDevice(admission.device, options_.topics, admission.password_line), now_ms);
   if (connection->mqtt->closing()) return;   // refused for another reason
   connection->phase = Phase::kServing;
   EndHalfOpen(*connection);
 }
 
+// Who came in by a line that is gone or another one now has no part in what comes under the name later: neither its will nor
+// its session nor what it retained.
 void MqttListenerImpl::OnPasswordsChanged() {
-  for (const Handle& connection : All()) {
-    if (connection->phase != Phase::kServing || connection->password_line == 0) continue;
-    const uint64_t line = authenticator_.LineOf(connection->device);
-    if (line == connection->password_line) continue;
-    if (line == 0) {
-      sessions_->Forget(connection->device, MqttReason::kNotAuthorized, "the device was removed", NowMs());
-    } else {
-      connection->mqtt->Disconnect(MqttReason::kNotAuthorized, "the password was changed", NowMs());
-    }
-  }
+  const auto forget = [this](bool removed, std::string_view why) {
+    sessions_->Forget(
+        [&](const MqttIdentity& it) {
+          if (it.credential == 0) return false;   // a certificate's
+          const uint64_t line = authenticator_.LineOf(it.device);
+          return line != it.credential && (line == 0) == removed;
+        },
+        MqttReason::kNotAuthorized, why, NowMs());
+  };
+  forget(true, "the device was removed");
+  forget(false, "the password was changed");
 }
 
 void MqttListenerImpl::NoteRefused(uint64_t& counter, const std::string& address, std::string_view why) {

@@ -46,8 +46,7 @@ struct ListenerConnection {
   bool awaits_read = false, awaits_write = false;
   bool dirty = false;   // in MqttListenerImpl::dirty_
   bool gone = false;
-  std::string certificate_device, device;
-  uint64_t password_line = 0;   // 0: came in by a certificate
+  std::string certificate_device;
   std::string out;              // taken from mqtt
   size_t written = 0;           // of it
   int64_t stuck_since_ms = 0;   // since when the client reads nothing of it; 0: it does

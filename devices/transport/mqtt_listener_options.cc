@@ -62,9 +62,11 @@ absl::Status CheckDeviceTopics(std::string_view pattern) {
   return absl::OkStatus();
 }
 
-std::shared_ptr<const MqttIdentity> IdentityOfDevice(const std::string& device, const std::vector<std::string>& topics) {
+std::shared_ptr<const MqttIdentity> IdentityOfDevice(const std::string& device, const std::vector<std::string>& topics,
+                                                     uint64_t credential) {
   const auto identity = std::make_shared<MqttIdentity>();
   identity->device = device;
+  identity->credential = credential;
   const auto allow = [&](std::string pattern) {
     pattern.replace(pattern.find(kDevice), kDevice.size(), device);
     identity->publish.push_back(std::move(pattern));

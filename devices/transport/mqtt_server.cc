@@ -185,6 +185,7 @@ MqttServer::Attached MqttServer::Attach(MqttServerConnection& connection, std::s
   }
   found->connection = &connection;
   found->attached = ++attached_;
+  found->device->identity = identity;
   found->identity = std::move(identity);
   found->expires_ms = found->will_due_ms = kMqttNever;
   *session = found;
@@ -225,24 +226,31 @@ void MqttServer::End(MqttServerSession& session, int64_t now_ms) {
   ForgetIfEmpty(device);
 }
 
-void MqttServer::Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) {
-  const std::string name(device);
-  std::erase_if(waiting_wills_, [&](const WaitingWill& it) { return it.identity->device == name; });
-  if (!devices_.contains(name)) return;
-  for (MqttServerSession* session : std::vector<MqttServerSession*>(DeviceOf(name).sessions)) {
-    session->will = nullptr;
-    session->expiry_s = 0;
-    if (session->connection != nullptr) {
-      session->connection->Drop(reason, text, now_ms, false);   // ends the session
-    } else {
-      End(*session, now_ms);
+void MqttServer::Forget(absl::FunctionRef<bool(const MqttIdentity&)> whom, MqttReason reason, std::string_view text,
+                        int64_t now_ms) {
+  std::erase_if(waiting_wills_, [&](const WaitingWill& it) { return whom(*it.identity); });
+  std::vector<std::string> names;
+  for (const auto& [name, device] : devices_) names.push_back(name);
+  for (const std::string& name : names) {
+    MqttServerDevice& device = DeviceOf(name);
+    if (device.identity != nullptr && whom(*device.identity)) {
+      figures_.retained -= device.retained.size();
+      figures_.retained_bytes -= device.retained.bytes();
+      device.retained = {};
     }
+    // Ending the last session ends the device, too.
+    for (MqttServerSession* session : std::vector<MqttServerSession*>(device.sessions)) {
+      if (!whom(*session->identity)) continue;
+      session->will = nullptr;
+      session->expiry_s = 0;
+      if (session->connection != nullptr) {
+        session->connection->Drop(reason, text, now_ms, false);   // ends the session
+      } else {
+        End(*session, now_ms);
+      }
+    }
+    if (const auto left = devices_.find(name); left != devices_.end()) ForgetIfEmpty(*left->second);
   }
-  if (!devices_.contains(name)) return;
-  MqttRetained& retained = DeviceOf(name).retained;
-  figures_.retained -= retained.size();
-  figures_.retained_bytes -= retained.bytes();
-  devices_.erase(name);
 }
 
 void MqttServer::Shutdown(int64_t now_ms) {

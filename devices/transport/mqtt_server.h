@@ -38,7 +38,8 @@ class MqttServer final : public MqttSessions {
   void Lost(uint64_t token, int64_t now_ms) override;
   void Resume(int64_t now_ms) override;
   MqttDelivered Deliver(std::string_view device, const MqttOutgoing& message, int64_t now_ms) override;
-  void Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) override;
+  void Forget(absl::FunctionRef<bool(const MqttIdentity&)> whom, MqttReason reason, std::string_view text,
+              int64_t now_ms) override;
   void Tick(int64_t now_ms) override;
   int64_t next_tick_ms() const override { return timers_.empty() ? kMqttNever : timers_.begin()->when_ms; }
   void Shutdown(int64_t now_ms) override;

@@ -42,6 +42,7 @@ struct MqttServerSession {
 
 struct MqttServerDevice {
   std::string name;
+  std::shared_ptr<const MqttIdentity> identity; // of the newest connection; null: there was none
   std::vector<MqttServerSession*> sessions;     // few
   MqttRetained retained;
 };

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "base/random.h"
 #include "devices/transport/mqtt_properties.h"
 #include "devices/transport/mqtt_reason.h"
@@ -28,6 +29,7 @@ struct MqttIdentity {
   std::vector<std::string> publish;     // topic filters: a publish (or will) to another topic is refused as not authorised
   std::vector<std::string> subscribe;   // topic filters: a subscription must lie wholly within one of them
   std::string response_information;     // 5.0: told to a client that asks for it; empty: nothing to tell
+  uint64_t credential = 0;              // the host's: what it was let in by
 };
 
 struct MqttCredentials {
@@ -242,8 +244,10 @@ class MqttSessions {
   // To the sessions of the device whose subscriptions match. What MQTT cannot carry (a topic with a wildcard, a property that
   // PUBLISH knows not) is dropped = 1, and nothing is done.
   virtual MqttDelivered Deliver(std::string_view device, const MqttOutgoing& message, int64_t now_ms) = 0;
-  // Ends the device's connections, sessions and retained messages; its wills are not published.
-  virtual void Forget(std::string_view device, MqttReason reason, std::string_view text, int64_t now_ms) = 0;
+  // Ends connections and sessions whose identity, the newest connection's, is to be forgotten, and the retained messages of
+  // devices whose newest one is; also of those that are not connected. Their wills are not published.
+  virtual void Forget(absl::FunctionRef<bool(const MqttIdentity&)> whom, MqttReason reason, std::string_view text,
+                      int64_t now_ms) = 0;
 
   // Timers. Wanted at next_tick_ms() (INT64_MAX: no need); may be called at any time.
   virtual void Tick(int64_t now_ms) = 0;

@@ -19,6 +19,7 @@ std::optional<MqttConnack> MqttPeer::Connect(const PeerOptions& options) {
   connect.will.topic = options.will_topic;
   connect.will.payload = options.will_payload;
   connect.will.qos = 1;
+  if (options.will_delay_s > 0) connect.will.properties.SetNumber(MqttProperty::kWillDelayInterval, options.will_delay_s);
   if (options.session_expiry_s > 0) connect.properties.SetNumber(MqttProperty::kSessionExpiryInterval, options.session_expiry_s);
   if (!Send(connect)) return std::nullopt;
   return Expect<MqttConnack>();

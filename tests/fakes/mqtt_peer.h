@@ -17,6 +17,7 @@ struct PeerOptions {
   uint16_t keep_alive_s = 60;
   std::string user_name, password;    // empty: none
   std::string will_topic, will_payload;
+  uint32_t will_delay_s = 0;          // 5.0
   uint32_t session_expiry_s = 0;      // 5.0
 };
 

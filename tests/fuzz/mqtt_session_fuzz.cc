@@ -210,7 +210,7 @@ void RunScript(Input input) {
       case 13: sessions->Tick(now_ms = std::max(now_ms, std::min(sessions->next_tick_ms(), now_ms + 100'000))); break;
       case 14:
         if (client.link != nullptr && which == 3) client.link->Disconnect(MqttReason::kAdministrativeAction, "bye", now_ms);
-        if (which == 2) sessions->Forget("d1", MqttReason::kNotAuthorized, "gone", now_ms);
+        if (which == 2) sessions->Forget([](const MqttIdentity& it) { return it.device == "d1"; }, MqttReason::kNotAuthorized, "gone", now_ms);
         break;
       default:
         if (client.link != nullptr) acknowledged += CheckOutput(client, now_ms);

@@ -224,6 +224,71 @@ TEST_F(MqttAdmissionTest, AChangedOrRemovedPasswordEndsItsConnections) {
   EXPECT_EQ(Try(As("vm-2", "secret-2")), MqttReason::kBadUserNameOrPassword);
 }
 
+// Its will, its session and what it retained are not there for new hardware of the same name.
+TEST_F(MqttAdmissionTest, ADeviceThatIsAwayIsForgottenWithItsPassword) {
+  options.failures.free = 1'000'000;   // the new password is tried until the file was read
+  Start();
+  for (const bool removed : {true, false}) {
+    fakes::PeerOptions old = As("vm-1", "secret-1");
+    old.clean = false;
+    old.session_expiry_s = 3600;
+    old.will_topic = "sluice/v1/vm-1/status";
+    old.will_payload = "offline";
+    old.will_delay_s = 1;
+    {
+      MqttPeer peer;
+      ASSERT_TRUE(peer.net.Connect(listener->port()));
+      const auto connack = peer.Connect(old);
+      ASSERT_TRUE(connack && connack->reason == MqttReason::kSuccess);
+      ASSERT_TRUE(peer.Subscribe("sluice/v1/vm-1/ack", 1));
+      ASSERT_TRUE(peer.Expect<MqttSuback>());
+      ASSERT_TRUE(peer.Publish("sluice/v1/vm-1/status", "online", 0, 0, true));
+      ASSERT_TRUE(peer.Ping());
+      peer.net.Reset();
+    }
+    ASSERT_TRUE(Eventually([](const auto& status) { return status.open == 0; }));
+    ASSERT_EQ(listener->status().sessions.sessions, 1u);
+    ASSERT_EQ(listener->status().sessions.retained, 1u);
+    listener->Deliver("vm-1", "sluice/v1/vm-1/ack", "for the old one");
+    removed ? Remove("vm-1") : Allow("vm-1", "another");
+    ASSERT_TRUE(Eventually([](const auto& status) { return status.sessions.sessions == 0; }));
+    EXPECT_EQ(listener->status().sessions.retained, 0u);
+    if (removed) Allow("vm-1", "another");
+    fakes::PeerOptions next = As("vm-1", "another");
+    next.clean = false;
+    MqttPeer peer;
+    ASSERT_TRUE(Eventually([&](const auto&) {   // once the file was read
+      peer = MqttPeer();
+      if (!peer.net.Connect(listener->port())) return false;
+      const auto connack = peer.Connect(next);
+      return connack && connack->reason == MqttReason::kSuccess && !connack->session_present;
+    }));
+    EXPECT_TRUE(peer.Silent(1200)) << "nothing of the old one's, past its will's delay";
+    ASSERT_TRUE(peer.Send(MqttDisconnect{}));
+    Allow("vm-1", "secret-1");
+    ASSERT_TRUE(Eventually([&](const auto&) { return Try(As("vm-1", "secret-1")) == MqttReason::kSuccess; }));
+  }
+  for (const auto& message : handler.Await(2)) EXPECT_FALSE(message.will) << message.payload;
+}
+
+TEST_F(MqttAdmissionTest, ACertificateIsNotForgottenWithAPassword) {
+  UseTls(true);
+  Start();
+  MqttPeer peer;
+  ASSERT_TRUE(peer.net.Connect(listener->port()));
+  ASSERT_TRUE(peer.net.StartTls(Tls(Certificate("vm-1"))));
+  ASSERT_EQ(ReasonOf(peer.Connect({})), MqttReason::kSuccess);
+  MqttPeer other;
+  ASSERT_TRUE(other.net.Connect(listener->port()));
+  ASSERT_TRUE(other.net.StartTls(Tls()));
+  ASSERT_EQ(ReasonOf(other.Connect(As("vm-2", "secret-2"))), MqttReason::kSuccess);
+  ASSERT_TRUE(EditPasswordFile(folder / "listener.passwd", [&](const std::string& text) {
+                return WithoutPassword(WithoutPassword(text, "vm-1"), "vm-2");
+              }).ok());
+  EXPECT_TRUE(other.Expect<MqttDisconnect>());
+  EXPECT_TRUE(peer.Ping());
+}
+
 TEST_F(MqttAdmissionTest, ABrokenPasswordFileKeepsWhatWasKnownAndIsShown) {
   Start();
   Put("listener.passwd", "junk\n");

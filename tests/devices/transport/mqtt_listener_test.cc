@@ -330,7 +330,8 @@ TEST(MqttListenerOptionsTest, TopicsOfADeviceNameItOnceAsAWholeLevel) {
                           "$SYS/{device}", "$share/g/{device}", "sluice/v1/{device}/x", "sluice/v1/+/{device}", "a/{dev"}) {
     EXPECT_FALSE(CheckDeviceTopics(bad).ok()) << bad;
   }
-  const auto identity = IdentityOfDevice("vm-1", {"tele/{device}/#"});
+  const auto identity = IdentityOfDevice("vm-1", {"tele/{device}/#"}, 7);
+  EXPECT_EQ(identity->credential, 7u);
   EXPECT_EQ(identity->device, "vm-1");
   EXPECT_THAT(identity->publish, testing::ElementsAre("sluice/v1/vm-1/#", "tele/vm-1/#"));
   EXPECT_EQ(identity->subscribe, identity->publish);

@@ -132,6 +132,7 @@ void TestMqttClient::Lose() {
 std::shared_ptr<const MqttIdentity> MqttSessionFixture::IdentityOf(const std::string& device) const {
   auto identity = std::make_shared<MqttIdentity>();
   identity->device = device;
+  identity->credential = credential;
   identity->publish = {"sluice/v1/" + device + "/#"};
   identity->subscribe = {"sluice/v1/" + device + "/#", "homeassistant/status"};
   identity->response_information = "sluice/v1/" + device + "/reply";

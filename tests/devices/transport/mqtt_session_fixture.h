@@ -114,10 +114,14 @@ class MqttSessionFixture : public testing::Test {
   uint64_t Token(size_t from_the_end = 0) const {
     return host.publications.at(host.publications.size() - 1 - from_the_end).token;
   }
+  void Forget(const std::string& device, std::string_view why) {
+    server().Forget([&](const MqttIdentity& it) { return it.device == device; }, MqttReason::kNotAuthorized, why, now_ms);
+  }
   void Safe(uint64_t token) { server().Safe(token, now_ms); }
   void AllSafe();   // in the order in which they came
 
   int64_t now_ms = 1'000'000;
+  uint64_t credential = 0;   // of who is authenticated
   uint64_t next_connection = 1;
   MqttSessionOptions options;
   FakeMqttHost host;

@@ -239,12 +239,48 @@ TEST_F(MqttStateTest, ForgetEndsEverythingOfADevice) {
   away.Connect();
   away.Lose();
   other.Connect();
-  server().Forget("d1", MqttReason::kNotAuthorized, "not configured any more", now_ms);
+  Forget("d1", "not configured any more");
   EXPECT_THAT(v5.Take(), ElementsAre("DISCONNECT not authorized {reason string \"not configured any more\"}"));
   EXPECT_FALSE(other.closing());
   EXPECT_EQ(server().figures().sessions, 1u);
   EXPECT_EQ(server().figures().retained, 0u);
   EXPECT_EQ(server().figures().retained_bytes, 0u);
+}
+
+TEST_F(MqttStateTest, ForgetEndsWhatOneCredentialLeft) {
+  TestMqttClient old(*this, MqttLevel::k5, "old"), stays(*this, MqttLevel::k5, "stays");
+  Persist(old);
+  Persist(stays);
+  const auto forget = [&](uint64_t which) {
+    server().Forget([&](const MqttIdentity& it) { return it.credential == which; }, MqttReason::kNotAuthorized, "", now_ms);
+  };
+  credential = 1;
+  old.Connect();
+  old.Publish("sluice/v1/d1/status", "on", 0, 0, false, true);
+  old.Lose();
+  credential = 2;
+  stays.Connect();
+  forget(1);
+  EXPECT_FALSE(stays.closing());
+  EXPECT_EQ(server().figures().sessions, 1u);
+  EXPECT_EQ(server().figures().retained, 1u);   // the newest came in by another
+  stays.Send(MqttDisconnect{});
+  forget(2);
+  EXPECT_EQ(server().figures().sessions, 0u);
+  EXPECT_EQ(server().figures().retained, 0u);
+  EXPECT_THAT(old.Connect(), StartsWith("CONNACK success {"));
+}
+
+// Retained messages stay when the last session is gone, and are its credential's all the same.
+TEST_F(MqttStateTest, ForgetEndsWhatIsRetainedWithoutASession) {
+  credential = 1;
+  v5.Connect();
+  v5.Publish("sluice/v1/d1/status", "on", 0, 0, false, true);
+  v5.Lose();
+  EXPECT_EQ(server().figures().sessions, 0u);
+  EXPECT_EQ(server().figures().retained, 1u);
+  Forget("d1", "");
+  EXPECT_EQ(server().figures().retained, 0u);
 }
 
 }  // namespace

@@ -267,7 +267,7 @@ TEST_F(MqttWillTest, OfAForgottenDeviceAreNotPublished) {
   Delay(10);
   v5.Connect();
   v5.Lose();
-  server().Forget("d1", MqttReason::kAdministrativeAction, "", now_ms);
+  Forget("d1", "");
   Pass(100'000);
   EXPECT_THAT(Wills(), IsEmpty());
 }

@@ -20,7 +20,9 @@ bool ReadProtocol(MqttReader& reader, MqttConnect* packet) {
   const size_t level_at = reader.offset();
   uint8_t level = 0;
   if (!reader.Byte("protocol level", &level)) return false;
-  packet->level = ours && level >= 5 ? MqttLevel::k5 : MqttLevel::k311;
+  // A bridge of Mosquitto tells by the highest bit that it is one, at 3.1 and 3.1.1 only; refused in its own tongue it tries again
+  // without.
+  packet->level = ours && (level & 0x7f) >= 5 ? MqttLevel::k5 : MqttLevel::k311;
   reader.set_level(packet->level);
   if (!ours) return reader.Fail(mqtt_rule::kProtocolName, "protocol name", begin);
   return level == 4 || level == 5 || reader.Fail(mqtt_rule::kProtocolLevel, "protocol level", level_at);

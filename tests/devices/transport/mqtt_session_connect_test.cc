@@ -144,6 +144,8 @@ TEST_F(MqttConnectTest, AnswersAnUnknownLevelInTheClientsTongue) {
       {"10 10 0006 4d5149736470 03 02 003c 0002 6162", "20020001"},        // 3.1
       {"10 0d 0004 4d515454 03 02 003c 0001 63", "20020001"},
       {"10 0e 0004 4d515454 06 02 003c 00 0001 63", "CONNACK"},              // a later one
+      {"10 0d 0004 4d515454 84 02 003c 0001 63", "20020001"},                // a bridge of Mosquitto, 3.1.1
+      {"10 0e 0004 4d515454 85 02 003c 00 0001 63", "CONNACK"},              // none that is known
       {"10 0d 0004 48545450 04 02 003c 0001 63", ""},                        // no MQTT
   };
   for (const auto& it : kCases) {
@@ -159,7 +161,7 @@ TEST_F(MqttConnectTest, AnswersAnUnknownLevelInTheClientsTongue) {
       EXPECT_EQ(ToHex(out), it.answer);
     }
   }
-  EXPECT_EQ(server().figures().unsupported_version, 4u);
+  EXPECT_EQ(server().figures().unsupported_version, 6u);
 }
 
 TEST_F(MqttConnectTest, RefusesAMalformedConnect) {

@@ -10,8 +10,10 @@ constexpr std::string_view kPrefix = "sluice/v1/";
 
 }  // namespace
 
+bool IsEventTopic(std::string_view topic) { return topic.starts_with(kPrefix); }
+
 absl::StatusOr<EventTopic> ParseTopic(std::string_view topic) {
-  if (!topic.starts_with(kPrefix)) return absl::InvalidArgumentError("topic: must be sluice/v1/<device>/<kind>");
+  if (!IsEventTopic(topic)) return absl::InvalidArgumentError("topic: must be sluice/v1/<device>/<kind>");
   std::string_view rest = topic.substr(kPrefix.size());
   const size_t slash = rest.find('/');
   if (slash == std::string_view::npos || rest.find('/', slash + 1) != std::string_view::npos) {

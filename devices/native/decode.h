@@ -15,6 +15,8 @@ struct EventTopic {
   std::string_view device;
   std::string_view kind;   // not checked: may be `ack` or unknown
 };
+// Whether it lies where only events and receipts do, well-formed or not.
+bool IsEventTopic(std::string_view topic);
 // InvalidArgument if it is no such topic or the device has no proper name.
 absl::StatusOr<EventTopic> ParseTopic(std::string_view topic);
 std::string ReceiptTopic(std::string_view device);

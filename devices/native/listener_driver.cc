@@ -20,6 +20,8 @@ using transport::MqttVerdict;
 // A change of journal segments is over sooner; only then is the store told to be full.
 constexpr int64_t kFullAfterMs = 1000;
 
+constexpr std::string_view kNotThisDevices = "the topic is not this device's";
+
 MqttVerdict Refused(MqttReason reason, std::string_view why) {
   return {.kind = MqttVerdict::Kind::kRefused, .reason = reason, .text = std::string(why)};
 }
@@ -45,7 +47,7 @@ class ListenerSource final : public devices::Driver, public devices::ReceiptChan
   MqttVerdict Publish(uint64_t token, const MqttPublication& publication) override;
   void NotTaken(const MqttPublication& publication, MqttReason reason, std::string_view why) override;
   bool StoreFull() const override {
-    const int64_t since_ms = no_room_since_ms_.load(std::memory_order_relaxed);
+    const int64_t since_ms = shared_->no_room_since_ms.load(std::memory_order_relaxed);
     return since_ms != 0 && clock_.MonotonicUs() / 1000 - since_ms >= kFullAfterMs;
   }
   MqttVerdict Offer(uint64_t token, const MqttPublication& publication, devices::DecodedEvent event);
@@ -56,9 +58,13 @@ class ListenerSource final : public devices::Driver, public devices::ReceiptChan
   devices::EventSink& sink_;
   const Clock& clock_;
   std::atomic<uint64_t> events_{0}, rejected_{0}, at_qos0_{0}, others_{0}, no_room_{0};
-  // A WhenRoom is under way. Shared with it: the sink may call it after we are gone.
-  const std::shared_ptr<std::atomic<bool>> room_wanted_ = std::make_shared<std::atomic<bool>>(false);
-  std::atomic<int64_t> no_room_since_ms_{0};   // monotonic; 0: the last event found room
+  // What the sink's callbacks change: they may come after we are gone.
+  struct Shared {
+    std::atomic<bool> room_wanted{false};        // a WhenRoom is under way
+    std::atomic<int64_t> no_room_since_ms{0};    // monotonic; 0: the last event found room, or there is some again
+    std::atomic<uint64_t> wills_lost{0};
+  };
+  const std::shared_ptr<Shared> shared_ = std::make_shared<Shared>();
   std::string where_;                          // the listener's thread's; keeps its memory from event to event
 
   const std::unique_ptr<transport::MqttListener> listener_;   // its thread uses all of the above
@@ -67,12 +73,23 @@ class ListenerSource final : public devices::Driver, public devices::ReceiptChan
 
 MqttVerdict ListenerSource::Publish(uint64_t token, const MqttPublication& publication) {
   const absl::StatusOr<EventTopic> topic = ParseTopic(publication.topic);
-  if (!topic.ok() || topic->kind == kReceiptKind) {
+  if (!IsEventTopic(publication.topic)) {
     others_.fetch_add(1, std::memory_order_relaxed);
     return {.kind = MqttVerdict::Kind::kSafe};
   }
+  // A mistyped topic of an event must not be told success: nothing is stored of it.
+  const std::string_view wrong = !topic.ok()                    ? MessageOf(topic.status())
+                                 : topic->kind == kReceiptKind ? "topic: receipts come from the gateway"
+                                                                : "";
+  if (!wrong.empty()) {
+    Reject(publication, wrong, {});
+    return Refused(MqttReason::kTopicNameInvalid, wrong);
+  }
   // What the device may publish says so, too; but a pattern of the configuration must never let one speak for another.
-  if (topic->device != publication.identity.device) return Refused(MqttReason::kNotAuthorized, "the topic is not this device's");
+  if (topic->device != publication.identity.device) {
+    Reject(publication, kNotThisDevices, {});
+    return Refused(MqttReason::kNotAuthorized, kNotThisDevices);
+  }
   devices::JsonEventFacts facts;
   absl::StatusOr<devices::DecodedEvent> decoded = Decode(publication.topic, publication.payload, &facts);
   if (!decoded.ok()) {
@@ -92,6 +109,11 @@ MqttVerdict ListenerSource::Offer(uint64_t token, const MqttPublication& publica
         answers->Lost(token);
       }
     };
+  } else if (publication.will) {
+    // Nobody sends it again: it is counted at least.
+    safe = [shared = shared_](absl::Status status) {
+      if (!status.ok()) shared->wills_lost.fetch_add(1, std::memory_order_relaxed);
+    };
   }
   where_.assign(publication.topic);
   const absl::Status status = sink_.Offer(name_, where_, event, std::move(safe));
@@ -99,7 +121,7 @@ MqttVerdict ListenerSource::Offer(uint64_t token, const MqttPublication& publica
     case absl::StatusCode::kOk:
       events_.fetch_add(1, std::memory_order_relaxed);
       if (publication.qos == 0) at_qos0_.fetch_add(1, std::memory_order_relaxed);
-      no_room_since_ms_.store(0, std::memory_order_relaxed);
+      shared_->no_room_since_ms.store(0, std::memory_order_relaxed);
       return {.kind = MqttVerdict::Kind::kTaken};
     case absl::StatusCode::kResourceExhausted: return NoRoom();
     case absl::StatusCode::kUnavailable: return {.kind = MqttVerdict::Kind::kNoRoom};   // stopping: nothing is promised
@@ -112,12 +134,14 @@ MqttVerdict ListenerSource::Offer(uint64_t token, const MqttPublication& publica
 
 MqttVerdict ListenerSource::NoRoom() {
   no_room_.fetch_add(1, std::memory_order_relaxed);
-  if (no_room_since_ms_.load(std::memory_order_relaxed) == 0) {
-    no_room_since_ms_.store(clock_.MonotonicUs() / 1000, std::memory_order_relaxed);
+  if (shared_->no_room_since_ms.load(std::memory_order_relaxed) == 0) {
+    shared_->no_room_since_ms.store(clock_.MonotonicUs() / 1000, std::memory_order_relaxed);
   }
-  if (!room_wanted_->exchange(true)) {
-    sink_.WhenRoom([wanted = room_wanted_, answers = answers_] {
-      wanted->store(false);
+  if (!shared_->room_wanted.exchange(true)) {
+    sink_.WhenRoom([shared = shared_, answers = answers_] {
+      // Also where nobody is left to offer anything. Before room_wanted: what finds no room after this begins anew.
+      shared->no_room_since_ms.store(0);
+      shared->room_wanted.store(false);
       answers->Room();
     });
   }
@@ -166,6 +190,9 @@ DriverStatus ListenerSource::Status() const {
       {"acknowledged", sessions.acknowledged},
       {"repeated", sessions.merged},
       {"at_qos0", at_qos0_.load()},
+      {"wills", sessions.wills},
+      {"wills_dropped", sessions.wills_dropped},
+      {"wills_lost", shared_->wills_lost.load()},
       {"other_topics", others_.load()},
       {"no_room", no_room_.load()},
       {"scrypts", status.scrypts},

@@ -218,6 +218,29 @@ TEST_F(ListenerDriverTest, AStoreThatStaysFullIsATroubleUntilItIsNot) {
   EXPECT_THAT(source->Status().troubles, SizeIs(0));
 }
 
+TEST_F(ListenerDriverTest, AStoreIsFullNoLongerThanThatThoughTheDeviceLeft) {
+  Start(sink);
+  sink.AnswerWith([](const auto&) { return absl::ResourceExhaustedError("full"); });
+  {
+    MqttPeer peer = Peer("vm-1");
+    ASSERT_TRUE(peer.Publish("sluice/v1/vm-1/sale", Sale(1), 1));
+    ASSERT_TRUE(Eventually([&] { return !source->Status().troubles.empty(); }));
+    ASSERT_TRUE(peer.Send(transport::MqttDisconnect{}));
+    ASSERT_TRUE(Eventually([&] { return Figure("connections") == 0; }));
+  }
+  const auto told_full = [&] {
+    MqttPeer peer;
+    EXPECT_TRUE(peer.net.Connect(port));
+    const auto connack = peer.Connect({.client_id = "another", .user_name = "vm-2", .password = "secret"});
+    EXPECT_TRUE(connack);
+    return connack && !connack->properties.user().empty();
+  };
+  EXPECT_TRUE(told_full());
+  EXPECT_EQ(sink.TellOfRoom(), 1u);   // the queues drained; nobody offers anything
+  EXPECT_THAT(source->Status().troubles, SizeIs(0));
+  EXPECT_FALSE(told_full());
+}
+
 TEST_F(ListenerDriverTest, ReceiptsGoToDevicesThatSubscribe) {
   Start(sink);
   ASSERT_NE(source->receipts(), nullptr);
@@ -232,13 +255,57 @@ TEST_F(ListenerDriverTest, ReceiptsGoToDevicesThatSubscribe) {
   EXPECT_EQ(receipt->payload, "{\"boot\":7,\"ranges\":[[1,812]]}");
 }
 
-TEST_F(ListenerDriverTest, ReceiptsAreNotEventsWhereTheDeviceSendsThemItself) {
+TEST_F(ListenerDriverTest, AMistypedTopicOfAnEventIsNotToldSuccess) {
+  Start(sink);
+  const std::vector<std::string> wrong = {"sluice/v1/vm-1/sale/x", "sluice/v1/vm-1", "sluice/v1/vm-1/", "sluice/v1/vm-1/ack"};
+  MqttPeer peer = Peer("vm-1"), old = Peer("vm-1", MqttLevel::k311);
+  for (size_t i = 0; i < wrong.size(); ++i) {
+    ASSERT_TRUE(peer.Publish(wrong[i], Sale(1), 1));
+    const auto ack = peer.Expect<MqttAck>();
+    ASSERT_TRUE(ack) << wrong[i];
+    EXPECT_EQ(ack->reason, MqttReason::kTopicNameInvalid) << wrong[i];
+    EXPECT_THAT(std::string(ack->properties.text(MqttProperty::kReasonString)), HasSubstr("topic: ")) << wrong[i];
+    ASSERT_TRUE(old.Publish(wrong[i], Sale(1), 2));
+    EXPECT_EQ(old.ExpectPuback(), 2) << "it cannot be told";
+    const auto rejections = sink.rejections();
+    ASSERT_THAT(rejections, SizeIs(2 * (i + 1)));
+    EXPECT_EQ(rejections.back().where, wrong[i]);
+    EXPECT_EQ(rejections.back().device_id, "vm-1");
+  }
+  EXPECT_EQ(source->Status().rejected, 8u);
+  EXPECT_EQ(Figure("other_topics"), 0u);
+  EXPECT_EQ(sink.accepts(), 0u);
+}
+
+TEST_F(ListenerDriverTest, APatternOfTheConfigurationLetsNobodySpeakForAnother) {
+  config.options.topics = {"+/+/+/{device}"};
   Start(sink);
   MqttPeer peer = Peer("vm-1");
-  ASSERT_TRUE(peer.Publish("sluice/v1/vm-1/ack", "{}", 1));
-  EXPECT_EQ(peer.ExpectPuback(), 1);
-  EXPECT_EQ(sink.accepts(), 0u);
-  EXPECT_THAT(sink.rejections(), SizeIs(0));
+  ASSERT_TRUE(peer.Publish("sluice/v1/vm-2/vm-1", "{}", 1));
+  const auto ack = peer.Expect<MqttAck>();
+  ASSERT_TRUE(ack);
+  EXPECT_EQ(ack->reason, MqttReason::kNotAuthorized);
+  EXPECT_THAT(sink.rejections(), SizeIs(1));
+}
+
+TEST_F(ListenerDriverTest, AWillThatIsLostIsCounted) {
+  Start(sink);
+  Peer("vm-1", MqttLevel::k5, "{\"state\":\"offline\"}").net.Reset();
+  ASSERT_TRUE(sink.WaitForUnsafe(1));
+  EXPECT_EQ(Figure("wills"), 1u);
+  EXPECT_EQ(Figure("wills_lost"), 0u);
+  sink.MakeSafe(1, absl::UnavailableError("the journal is closed"));
+  EXPECT_EQ(Figure("wills_lost"), 1u);
+  EXPECT_EQ(Figure("wills_dropped"), 0u);
+}
+
+TEST_F(ListenerDriverTest, AWillThatFindsNoPlaceToWaitIsCounted) {
+  config.options.sessions.max_waiting_wills = 0;
+  Start(sink);
+  sink.AnswerWith([](const auto&) { return absl::ResourceExhaustedError("full"); });
+  Peer("vm-1", MqttLevel::k5, "{\"state\":\"offline\"}").net.Reset();
+  EXPECT_TRUE(Eventually([&] { return Figure("wills_dropped") == 1; }));
+  EXPECT_EQ(Figure("wills"), 0u);
 }
 
 TEST_F(ListenerDriverTest, FilesThatCannotBeUsedAreATrouble) {

@@ -2,8 +2,10 @@
 
 namespace sluice::transport {
 
-std::shared_ptr<const MqttKept> MqttKept::Make(const MqttPublish& publish, int64_t now_ms) {
+std::shared_ptr<const MqttKept> MqttKept::Make(const MqttPublish& publish, std::string_view publisher,
+                                              int64_t now_ms) {
   std::shared_ptr<MqttKept> kept(new MqttKept);
+  kept->publisher_ = std::string(publisher);
   MqttPublish whole = publish;
   whole.dup = false;
   whole.packet_id = publish.qos > 0 ? 1 : 0;   // any that can be encoded

@@ -67,10 +67,10 @@ class MqttServer final : public MqttSessions {
     return uint64_t{session.generation} << 40 | uint64_t{session.slot} << 16 | slot;
   }
 
-  // A message that a client (null: the host, or a will) published and that is taken: kept if it is to be retained, and delivered
-  // to the device's sessions. `kept` is the same message, where it is there already.
+  // A message that is taken: kept if it is to be retained, and delivered to the device's sessions. `publisher`: the client id of
+  // who published it, also as its will; empty: the host. `kept` is the same message, where it is there already.
   MqttDelivered Spread(MqttServerDevice& device, const MqttPublish& publish, std::shared_ptr<const MqttKept> kept,
-                       const MqttServerSession* publisher, uint64_t tag, int64_t now_ms);
+                       std::string_view publisher, uint64_t tag, int64_t now_ms);
   enum class Queued { kSent, kWaiting, kDropped };
   // Into the session's queue, and out of it as far as the client takes it; at QoS 0 out at once or not at all.
   Queued Enqueue(MqttServerSession& session, MqttDelivery delivery, int64_t now_ms);

@@ -145,7 +145,7 @@ void MqttServerConnection::TakeWill(int64_t now_ms) {
   will.retain = connect_->will.retain;
   will.properties = connect_->will.properties;
   session_->will_delay_s = will.properties.number(P::kWillDelayInterval, 0);
-  session_->will = MqttKept::Make(will, now_ms);
+  session_->will = MqttKept::Make(will, client_id_, now_ms);
 }
 
 // Everything that differs from what a client assumes is said; the rest too, where it fits, so that a reader of a trace need

@@ -108,7 +108,7 @@ MqttServerConnection::Pause MqttServerConnection::MayHandle(const MqttFrame& fra
   if ((frame.flags & 0x06) == 0) return Pause::kNone;
   // 3.1.1 knows no receive maximum. Only publishes that are not acknowledged count, for the PUBRELs come behind this one.
   if (level_ == MqttLevel::k311 && session_->inbound.in_order() >= options.receive_maximum) return Pause::kWindow;
-  const size_t bytes = MqttKept::BytesOf(frame.size());
+  const size_t bytes = MqttKept::BytesOf(frame.size() + client_id_.size());
   const bool full = waiting_bytes_ + bytes > options.max_waiting_bytes ||
                     server_.waiting_bytes() + bytes > options.max_total_waiting_bytes;
   return waits() && full ? Pause::kWaiting : Pause::kNone;

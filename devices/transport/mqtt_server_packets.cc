@@ -62,6 +62,7 @@ MqttReason MqttServerConnection::Subscribe(const MqttSubscription& asked, uint32
 void MqttServerConnection::SendRetained(const MqttSubscription& asked, uint32_t identifier, int64_t now_ms) {
   const uint8_t granted = std::min<uint8_t>(asked.qos, 1);
   for (const auto& message : server_.RetainedOf(*session_->device, asked.filter, now_ms)) {
+    if (asked.no_local && message->publisher() == client_id_) continue;   // 3.8.3-3
     MqttDelivery delivery;
     delivery.message = message;
     delivery.qos = std::min(message->publish().qos, granted);

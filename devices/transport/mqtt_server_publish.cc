@@ -52,7 +52,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   } else if (waits()) {
     Keep(slot, publish_, now_ms);
   } else if (!Offer(slot, publish_, publish_.dup, now_ms)) {
-    if (server_.waiting_bytes() + MqttKept::BytesOf(frame.size()) > server_.options().max_total_waiting_bytes) {
+    if (server_.waiting_bytes() + MqttKept::BytesOf(frame.size() + client_id_.size()) > server_.options().max_total_waiting_bytes) {
       inbound.Withdraw(slot);
       return false;
     }
@@ -138,7 +138,7 @@ bool MqttServerConnection::Offer(uint16_t slot, const MqttPublish& publish, bool
       break;
   }
   ++count.publishes[publish.qos];
-  server_.Spread(*session_->device, publish, nullptr, session_, 0, now_ms);
+  server_.Spread(*session_->device, publish, nullptr, client_id_, 0, now_ms);
   return true;
 }
 
@@ -159,7 +159,7 @@ void MqttServerConnection::OfferAtQos0(const MqttPublish& publish, int64_t now_m
     ++count.publishes_refused;
   } else {
     ++count.publishes[0];
-    server_.Spread(*session_->device, publish, nullptr, session_, 0, now_ms);
+    server_.Spread(*session_->device, publish, nullptr, client_id_, 0, now_ms);
   }
 }
 
@@ -173,7 +173,7 @@ void MqttServerConnection::RefusePublish(uint16_t slot, const MqttPublish& publi
 
 void MqttServerConnection::Keep(uint16_t slot, const MqttPublish& publish, int64_t now_ms) {
   session_->inbound.Wait(slot);
-  waiting_.push_back({slot, publish.dup, now_ms, MqttKept::Make(publish, now_ms)});
+  waiting_.push_back({slot, publish.dup, now_ms, MqttKept::Make(publish, client_id_, now_ms)});
   const size_t bytes = waiting_.back().publish->bytes();
   waiting_bytes_ += bytes;
   server_.count().waiting += 1;

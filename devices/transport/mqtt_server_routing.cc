@@ -18,24 +18,24 @@ MqttDelivered MqttServer::Deliver(std::string_view device, const MqttOutgoing& m
   const std::string name(device);
   const auto found = devices_.find(name);
   if (found == devices_.end() && !message.retain) return {};
-  std::shared_ptr<const MqttKept> kept = MqttKept::Make(publish, now_ms);
+  std::shared_ptr<const MqttKept> kept = MqttKept::Make(publish, {}, now_ms);
   if (kept == nullptr) return {.dropped = 1};
   MqttServerDevice& to = DeviceOf(name);
-  const MqttDelivered delivered = Spread(to, publish, std::move(kept), nullptr, message.tag, now_ms);
+  const MqttDelivered delivered = Spread(to, publish, std::move(kept), {}, message.tag, now_ms);
   ForgetIfEmpty(to);
   return delivered;
 }
 
 MqttDelivered MqttServer::Spread(MqttServerDevice& device, const MqttPublish& publish, std::shared_ptr<const MqttKept> kept,
-                                 const MqttServerSession* publisher, uint64_t tag, int64_t now_ms) {
+                                 std::string_view publisher, uint64_t tag, int64_t now_ms) {
   const auto keep = [&] {
-    if (kept == nullptr) kept = MqttKept::Make(publish, now_ms);
+    if (kept == nullptr) kept = MqttKept::Make(publish, publisher, now_ms);
     return kept;
   };
   if (publish.retain) Retain(device, keep());
   MqttDelivered delivered;
   for (MqttServerSession* session : device.sessions) {
-    MqttSubscriptions::Match match = session->subscriptions.Find(publish.topic, session == publisher);
+    MqttSubscriptions::Match match = session->subscriptions.Find(publish.topic, session->client_id == publisher);
     if (!match.matches) continue;
     MqttDelivery delivery;
     delivery.message = keep();
@@ -161,7 +161,7 @@ bool MqttServer::OfferWill(const WaitingWill& waiting, int64_t now_ms) {
   }
   ++figures_.wills;
   MqttServerDevice& device = DeviceOf(waiting.identity->device);
-  Spread(device, will, nullptr, nullptr, 0, now_ms);
+  Spread(device, will, nullptr, waiting.client_id, 0, now_ms);
   // A device that is being attached to or detached from has sessions; another is made only for what it retains.
   ForgetIfEmpty(device);
   return true;

@@ -53,6 +53,24 @@ TEST_F(MqttRetainTest, NoLocalKeepsItsOwnAway) {
   EXPECT_THAT(v5.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/sale = other's"));
 }
 
+TEST_F(MqttRetainTest, NoLocalKeepsItsOwnRetainedMessagesAway) {
+  Connect();
+  v5.Publish("sluice/v1/d1/status", "own", 1, 1, false, true);
+  v311.Publish("sluice/v1/d1/alarm", "other's", 1, 1, false, true);
+  AllSafe();
+  v5.Take();
+  for (uint16_t id = 1; id <= 2; ++id) {   // a connection each: it is known as its own by the client id
+    v5.Subscribe(2, {{.filter = "sluice/v1/d1/#", .qos = 1, .no_local = true}});
+    EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #2 granted QoS 1",
+                                       "PUBLISH q1 retain #" + std::to_string(id) + " sluice/v1/d1/alarm = other's"));
+    v5.Ack(MqttType::kPuback, id);
+    v5.Lose();
+    v5.Connect();
+  }
+  v5.Subscribe(3, {{.filter = "sluice/v1/d1/status", .qos = 1}});
+  EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #3 granted QoS 1", "PUBLISH q1 retain #3 sluice/v1/d1/status = own"));
+}
+
 TEST_F(MqttRetainTest, RefusedPublishesAreNotPassedOn) {
   Connect();
   v5.Subscribe(1, {{"sluice/v1/d1/#", 1}});

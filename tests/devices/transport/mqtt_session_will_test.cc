@@ -124,6 +124,20 @@ TEST_F(MqttWillTest, ReachesTheDevicesOtherClients) {
   EXPECT_THAT(v311.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/status = offline"));
 }
 
+TEST_F(MqttWillTest, IsKeptFromItsOwnClientWhereThatAskedForNoLocal) {
+  Stay(v5, 3600);
+  v311.Connect();
+  v311.Subscribe(1, {{"sluice/v1/d1/status", 1}});
+  v5.Connect();
+  v5.Subscribe(1, {{.filter = "sluice/v1/d1/#", .qos = 1, .no_local = true}});
+  v311.Take();
+  v5.Lose();   // its session stays, and is subscribed
+  EXPECT_EQ(Wills(), kOne);
+  EXPECT_THAT(v311.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/status = offline"));
+  EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success present"));
+  EXPECT_THAT(v5.Take(), IsEmpty());
+}
+
 TEST_F(MqttWillTest, CarriesItsProperties) {
   MqttProperties& properties = v5.connect.will.properties;
   properties.SetNumber(MqttProperty::kPayloadFormatIndicator, 1);

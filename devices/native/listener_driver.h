@@ -18,10 +18,11 @@ struct ListenerSourceConfig {
 };
 
 // Topics and bodies as in decode.h, from the devices they name and from no others. PUBACK (PUBREC at QoS 2) means that the
-// event is safe: on flash or in the cloud (delivery rule R3). A refused event is recorded; v5 clients are told why in PUBACK,
-// for 3.1.1 it is merely acknowledged; so is anything else below sluice/v1/ that is no event's topic. Without room nothing is acknowledged until there is some. QoS 0 is taken without promise.
-// A retain flag changes nothing for an event: it came just now and from no broker's memory. Other topics that a device may
-// use are kept for it where they are to be retained, and counted; they are no events. Receipts go to devices that subscribe to
+// event is safe: on flash or in the cloud (delivery rule R3). A refused event is recorded, and so is anything else below
+// sluice/v1/ that is no event's topic; v5 clients are told why in PUBACK, for 3.1.1 it is merely acknowledged. Without room
+// nothing is acknowledged until there is some. QoS 0 is taken without promise. A retain flag changes nothing for an event: it
+// came just now and from no broker's memory. MQTT properties are not kept with it. Other topics that a device may use are kept
+// for it, in memory, where they are to be retained, and counted; they are no events. Receipts go to devices that subscribe to
 // sluice/v1/<device>/ack; they need none.
 //
 // Shut the sink down before Stop. `sink`, `clock` and `random` must outlive it.

@@ -83,7 +83,7 @@ struct MqttListenerStatus {
   size_t open = 0, half_open = 0;
   MqttRefusals refusals;
   std::string last_refused;       // from where, and why; empty: nobody
-  uint64_t accepted = 0, tls_resumed = 0;
+  uint64_t accepted = 0;
   uint64_t scrypts = 0, remembered = 0;   // passwords verified the long and the short way
   MqttSessionFigures sessions;
   std::vector<MqttConnectionStatus> connections;   // only where asked for

@@ -47,7 +47,7 @@ struct MqttPublication {
   std::string_view topic, payload;      // the topic is the whole one, also where an alias stood for it
   uint8_t qos = 0;
   bool dup = false, retain = false, will = false;
-  const MqttProperties& properties;     // empty at 3.1.1
+  const MqttProperties& properties;     // empty at 3.1.1; a message expiry interval is what is left of it, 0: it is over
 };
 
 // What the host does with a publication at once.

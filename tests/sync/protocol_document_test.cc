@@ -1,4 +1,4 @@
-// PROTOCOL.md names tests; they have to exist.
+// PROTOCOL.md names tests, which have to exist, and numbers its sentences for good.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -14,6 +14,21 @@ namespace {
 std::string Read(const std::filesystem::path& path) {
   std::ifstream file(path);
   return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Code and tests may name a number: no two sentences share one, and a new one comes last.
+TEST(ProtocolDocumentTest, NumbersItsSentencesOnceAndInOrder) {
+  const char* source = std::getenv("SLUICE_SOURCE");
+  if (source == nullptr) GTEST_SKIP() << "SLUICE_SOURCE is not set";
+  const std::string document = Read(std::filesystem::path(source) / "sync/PROTOCOL.md");
+  const std::regex number(R"(\n(\d+)\. )");
+  int last = 0;
+  for (std::sregex_iterator it(document.begin(), document.end(), number), end; it != end; ++it) {
+    const int now = std::stoi((*it)[1]);
+    EXPECT_EQ(now, last + 1);
+    last = now;
+  }
+  EXPECT_GT(last, 40);
 }
 
 TEST(ProtocolDocumentTest, NamesOnlyTestsThatExist) {

@@ -73,6 +73,13 @@ class CheckArrowsTest(unittest.TestCase):
         self.assert_caught("sync/a.cc", "#include <sqlite3.h>\n", 1, "must not include")
         self.assertEqual(self.one("sync/a.cc", "#include <grpcpp/grpcpp.h>\n"), [])
 
+    def test_grpc_is_one_library_under_each_of_its_names(self):
+        for header in ("grpcpp/grpcpp.h", "grpc++/grpc++.h", "grpc/grpc_security.h"):
+            with self.subTest(header):
+                self.assert_caught("devices/transport/a.cc", f"#include <{header}>\n", 1, "must not include")
+                self.assert_caught("sync/a.h", COMMENT + f"#include <{header}>\n", 2, "heavy")
+                self.assertEqual(self.one("sync/a.cc", f"#include <{header}>\n"), [])
+
     def test_heavy_headers_stay_out_of_headers(self):
         self.assert_caught("sync/a.h", COMMENT + "#include <grpcpp/grpcpp.h>\n", 2, "heavy")
         self.assert_caught("devices/a.h", COMMENT + '#include "nlohmann/json.hpp"\n', 2, "heavy")

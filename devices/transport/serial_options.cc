@@ -1,6 +1,5 @@
 // The part of serial_port.h that needs no loop: settings, identity, opening.
 #include <fcntl.h>
-#include <linux/serial.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
@@ -13,6 +12,7 @@
 #include "base/strings.h"
 #include "base/unique_fd.h"
 #include "devices/transport/serial_port.h"
+#include "devices/transport/serial_rs485.h"
 
 namespace sluice::transport {
 namespace {
@@ -48,17 +48,6 @@ termios TermiosOf(const SerialOptions& options, termios now) {
   return now;
 }
 
-absl::Status SetRs485(int fd, const SerialOptions& options, const std::string& path) {
-  serial_rs485 settings{};
-  settings.flags = SER_RS485_ENABLED | (options.rs485_rts_on_send ? SER_RS485_RTS_ON_SEND : SER_RS485_RTS_AFTER_SEND);
-  settings.delay_rts_before_send = static_cast<uint32_t>(options.rs485_delay_before_ms);
-  settings.delay_rts_after_send = static_cast<uint32_t>(options.rs485_delay_after_ms);
-  if (ioctl(fd, TIOCSRS485, &settings) == 0) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      StrCat("rs485: the driver of ", path, " cannot switch the direction (TIOCSRS485: ", ErrorText(),
-             "); use rs485 = false with an adapter that switches by itself"));
-}
-
 }  // namespace
 
 std::string BaudRateNames() {
@@ -82,15 +71,18 @@ absl::Status CheckSerialOptions(const SerialOptions& options) {
   return absl::OkStatus();
 }
 
-std::string StablePathOf(const std::string& tty, const std::string& by_id_folder) {
+std::string StablePathOf(const std::string& tty, const std::vector<std::string>& folders) {
   namespace fs = std::filesystem;
   std::error_code error;
   if (fs::is_symlink(tty, error)) return tty;   // a link is what was meant
   const fs::path device = fs::canonical(tty, error);
   if (error) return tty;
-  for (fs::directory_iterator at(by_id_folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (fs::canonical(at->path(), ignored) == device) return at->path().string();
+  for (const std::string& folder : folders) {
+    std::error_code none;
+    for (fs::directory_iterator at(folder, none), end; !none && at != end; at.increment(none)) {
+      std::error_code dangling;
+      if (fs::canonical(at->path(), dangling) == device) return at->path().string();
+    }
   }
   return tty;
 }
@@ -107,7 +99,7 @@ absl::StatusOr<int> OpenSerial(const SerialOptions& options, const std::string& 
   if (tcsetattr(fd.get(), TCSANOW, &wanted) != 0) {
     return absl::FailedPreconditionError(StrCat("the driver of ", path, " refuses the settings: ", ErrorText()));
   }
-  if (options.rs485) RETURN_IF_ERROR(SetRs485(fd.get(), options, path));
+  if (options.rs485) RETURN_IF_ERROR(SetRs485(fd.get(), options, path, ioctl));
   return fd.Release();
 }
 

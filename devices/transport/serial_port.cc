@@ -51,6 +51,7 @@ std::shared_ptr<SerialLoop> MakeSerialLoop() { return std::make_shared<SerialLoo
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(50);
+constexpr int kTicksToLook = 20;
 constexpr size_t kMaxQueuedBytes = 64 * 1024;
 
 // Lives until its last handler ran; everything but `status` and `queued` belongs to the loop's thread.
@@ -104,7 +105,7 @@ class Port : public std::enable_shared_from_this<Port> {
   void TryOpen() {
     if (!running_ || port_.is_open()) return;
     // A plain number says nothing about the device behind it: hold on to its name from the first time on.
-    path_ = StablePathOf(path_, options_.by_id_folder);
+    path_ = StablePathOf(path_, options_.link_folders);
     Watch();   // before the attempt, so that nothing falls between
     absl::StatusOr<int> fd = OpenSerial(options_, path_);
     if (!fd.ok()) {
@@ -117,12 +118,31 @@ class Port : public std::enable_shared_from_this<Port> {
     if (watch_.is_open()) watch_.close(ignored);
     retry_.cancel();
     port_.assign(*fd);
-    const std::string device = std::filesystem::canonical(path_, ignored).string();
-    SetStatus(true, StrCat(path_, device == path_ ? "" : StrCat(" → ", device), " at ", options_.baud, " ", options_.data_bits,
-                           options_.parity == Parity::kNone ? "N" : options_.parity == Parity::kEven ? "E" : "O",
-                           options_.stop_bits, options_.rs485 ? ", RS-485" : ""));
+    device_ = std::filesystem::canonical(path_, ignored).string();
+    ticks_to_look_ = kTicksToLook;
+    TellOpen();
     if (handlers_.on_open) handlers_.on_open();
     Read();
+  }
+
+  void TellOpen() {
+    SetStatus(true, StrCat(path_, device_ == path_ ? "" : StrCat(" → ", device_), " at ", options_.baud, " ", options_.data_bits,
+                           options_.parity == Parity::kNone ? "N" : options_.parity == Parity::kEven ? "E" : "O",
+                           options_.stop_bits, options_.rs485 ? ", RS-485" : ""));
+  }
+
+  // The node is there before udev has made its links, and one of them before the other; and of two adapters that give no
+  // serial number the later one takes over the by-id link. So the name of a device that was given as a plain tty is looked
+  // for as long as it is open.
+  void LookForItsName() {
+    std::error_code error;
+    if (std::filesystem::is_symlink(options_.path, error)) return;   // a link is what was meant
+    // A name that leads nowhere says that the device is leaving: its last name is the one to wait for.
+    if (!std::filesystem::exists(path_, error)) return;
+    const std::string name = StablePathOf(device_, options_.link_folders);
+    if (name == device_ || name == path_) return;
+    path_ = name;
+    TellOpen();
   }
 
   void WaitAndRetry() {
@@ -197,6 +217,10 @@ class Port : public std::enable_shared_from_this<Port> {
     tick_.expires_after(kTick);
     tick_.async_wait([self = shared_from_this()](std::error_code error) {
       if (error || !self->running_) return;
+      if (self->port_.is_open() && --self->ticks_to_look_ <= 0) {
+        self->ticks_to_look_ = kTicksToLook;
+        self->LookForItsName();
+      }
       if (self->handlers_.on_tick) self->handlers_.on_tick(SystemClock().MonotonicUs() / 1000);
       if (self->running_) self->Tick();
     });
@@ -216,6 +240,8 @@ class Port : public std::enable_shared_from_this<Port> {
   asio::steady_timer retry_;
   asio::steady_timer tick_;
   std::string path_;
+  std::string device_;   // the node behind path_ when it was opened
+  int ticks_to_look_ = kTicksToLook;
   int64_t delay_ms_;
   bool running_ = false;
   std::array<char, 4096> buffer_;

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -16,8 +17,9 @@ enum class Parity { kNone, kEven, kOdd };
 enum class FlowControl { kNone, kRtsCts, kXonXoff };
 
 struct SerialOptions {
-  // Best a link that udev keeps (/dev/serial/by-id/…, by-path/…): it follows the device to whatever number it gets. A
-  // plain tty is resolved to its by-id link once, when it is first seen; without one only its number is known.
+  // Best a link that udev keeps (/dev/serial/by-id/…, by-path/…): it follows the device to whatever number it gets. For a
+  // plain tty its link is looked for when it is opened and, since udev makes the link after the node, every second while it
+  // is open; without one only its number is known.
   std::string path;
   int baud = 9600;                 // one of kBaudRates
   int data_bits = 8;               // 5 to 8
@@ -31,14 +33,15 @@ struct SerialOptions {
   int rs485_delay_after_ms = 0;
   int64_t retry_min_ms = 250;      // between attempts to open; also tried at once when its folder changes
   int64_t retry_max_ms = 5000;
-  std::string by_id_folder = "/dev/serial/by-id";
+  // Where udev keeps its links, the best name first: that of the device, then that of the socket it is plugged into.
+  std::vector<std::string> link_folders = {"/dev/serial/by-id", "/dev/serial/by-path"};
 };
 // "300, 600, … 921600", for messages.
 std::string BaudRateNames();
 // InvalidArgument names what is wrong. Pure.
 absl::Status CheckSerialOptions(const SerialOptions& options);
-// The by-id link that leads to `tty`, if any; otherwise `tty`.
-std::string StablePathOf(const std::string& tty, const std::string& by_id_folder);
+// The link in the first of `folders` that has one to `tty`; otherwise `tty`.
+std::string StablePathOf(const std::string& tty, const std::vector<std::string>& folders);
 // Opens and sets the port: non-blocking, exclusive (TIOCEXCL), raw. The descriptor is the caller's. Unavailable if it is
 // not there or busy, FailedPrecondition if it is no serial port or its driver lacks what is asked for (RS-485).
 absl::StatusOr<int> OpenSerial(const SerialOptions& options, const std::string& path);

@@ -19,6 +19,7 @@ namespace {
 
 using fakes::Pty;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class SerialPortTest : public ::testing::Test {
  protected:
@@ -26,6 +27,7 @@ class SerialPortTest : public ::testing::Test {
     std::string folder = std::filesystem::temp_directory_path().string() + "/sluice-serial-XXXXXX";
     folder_ = mkdtemp(folder.data());
     by_id_ = folder_ + "/by-id";
+    by_path_ = folder_ + "/by-path";
   }
   ~SerialPortTest() override {
     port_.reset();
@@ -33,18 +35,34 @@ class SerialPortTest : public ::testing::Test {
   }
 
   std::unique_ptr<SerialPort> Make(SerialOptions options) {
-    options.by_id_folder = by_id_;
+    options.link_folders = {by_id_, by_path_};
     return MakeSerialPort(loop_, std::move(options),
                           {.on_bytes = [this](std::string_view bytes) { Note([&] { bytes_ += bytes; }); },
                            .on_open = [this] { Note([&] { ++opened_; }); },
                            .on_close = [this](const absl::Status& why) { Note([&] { closed_.push_back(why); }); },
                            .on_tick = [this](int64_t) { Note([&] { ++ticks_; }); }});
   }
-  void Link(const std::string& name, const std::string& target) {
-    std::filesystem::create_directories(by_id_);
-    const std::string fresh = by_id_ + "/.fresh";
+  void Link(const std::string& name, const std::string& target) { LinkIn(by_id_, name, target); }
+  static void LinkIn(const std::string& folder, const std::string& name, const std::string& target) {
+    std::filesystem::create_directories(folder);
+    const std::string fresh = folder + "/.fresh";
     std::filesystem::create_symlink(target, fresh);
-    std::filesystem::rename(fresh, by_id_ + "/" + name);
+    std::filesystem::rename(fresh, folder + "/" + name);
+  }
+  // Opens `first` as a plain tty. Its far end goes, and another one comes under `name` in `folder`.
+  void ComesBack(std::unique_ptr<Pty> first, const std::string& folder, const std::string& name) {
+    Pty second;
+    ASSERT_NE(second.name(), first->name());
+    std::filesystem::remove(folder + "/" + name);
+    first->Unplug();
+    ASSERT_TRUE(WaitFor([&] { return closed_.size() == 1; }));
+    LinkIn(folder, name, second.name());
+    ASSERT_TRUE(WaitFor([&] { return opened_ == 2; })) << port_->status().detail;
+    EXPECT_THAT(port_->status().detail, HasSubstr(second.name()));
+  }
+  // The port's ticks tell that it may have looked.
+  bool WaitForDetail(const std::string& words) {
+    return WaitFor([&] { return port_->status().detail.find(words) != std::string::npos; });
   }
   template <typename F>
   void Note(F f) {
@@ -60,6 +78,7 @@ class SerialPortTest : public ::testing::Test {
 
   std::string folder_;
   std::string by_id_;
+  std::string by_path_;
   std::shared_ptr<SerialLoop> loop_ = MakeSerialLoop();
   std::unique_ptr<SerialPort> port_;
   std::mutex mu_;
@@ -153,12 +172,50 @@ TEST_F(SerialPortTest, APlainTtyIsFollowedByItsLink) {
   ASSERT_TRUE(port_->Start().ok());
   ASSERT_TRUE(WaitFor([&] { return opened_ == 1; }));
   EXPECT_THAT(port_->status().detail, HasSubstr("usb-scale"));
-  Pty second;
-  std::filesystem::remove(by_id_ + "/usb-scale");
-  first->Unplug();
-  ASSERT_TRUE(WaitFor([&] { return closed_.size() == 1; }));
-  Link("usb-scale", second.name());
-  ASSERT_TRUE(WaitFor([&] { return opened_ == 2; }));
+  ComesBack(std::move(first), by_id_, "usb-scale");
+}
+
+TEST_F(SerialPortTest, ALinkThatIsMadeAfterThePortWasOpenedIsFound) {
+  auto first = std::make_unique<Pty>();
+  port_ = Make({.path = first->name(), .retry_min_ms = 50});
+  ASSERT_TRUE(port_->Start().ok());
+  ASSERT_TRUE(WaitFor([&] { return opened_ == 1; }));
+  EXPECT_THAT(port_->status().detail, Not(HasSubstr("→")));
+  Link("usb-scale", first->name());
+  ASSERT_TRUE(WaitForDetail("usb-scale → ")) << port_->status().detail;
+  ComesBack(std::move(first), by_id_, "usb-scale");
+}
+
+TEST_F(SerialPortTest, APlainTtyIsFollowedByItsSocketWhereItsDeviceHasNoName) {
+  auto first = std::make_unique<Pty>();
+  LinkIn(by_path_, "pci-usb-0:1", first->name());
+  port_ = Make({.path = first->name(), .retry_min_ms = 50});
+  ASSERT_TRUE(port_->Start().ok());
+  ASSERT_TRUE(WaitFor([&] { return opened_ == 1; }));
+  EXPECT_THAT(port_->status().detail, HasSubstr("by-path/pci-usb-0:1"));
+  ComesBack(std::move(first), by_path_, "pci-usb-0:1");
+}
+
+TEST_F(SerialPortTest, TheNameOfTheDeviceIsBetterThanThatOfItsSocket) {
+  auto first = std::make_unique<Pty>();
+  LinkIn(by_path_, "pci-usb-0:1", first->name());
+  port_ = Make({.path = first->name(), .retry_min_ms = 50});
+  ASSERT_TRUE(port_->Start().ok());
+  ASSERT_TRUE(WaitForDetail("by-path"));
+  Link("usb-scale", first->name());
+  ASSERT_TRUE(WaitForDetail("by-id/usb-scale")) << port_->status().detail;
+  ComesBack(std::move(first), by_id_, "usb-scale");   // in another socket: its link there leads nowhere
+}
+
+TEST_F(SerialPortTest, ALinkThatAnotherAdapterTookOverIsLetGo) {
+  Pty first, second;
+  Link("usb-nameless", first.name());
+  LinkIn(by_path_, "pci-usb-0:1", first.name());
+  port_ = Make({.path = first.name()});
+  ASSERT_TRUE(port_->Start().ok());
+  ASSERT_TRUE(WaitForDetail("by-id/usb-nameless"));
+  Link("usb-nameless", second.name());
+  EXPECT_TRUE(WaitForDetail("by-path/pci-usb-0:1 → " + first.name())) << port_->status().detail;
 }
 
 TEST_F(SerialPortTest, ALinkWhoseFolderDoesNotExistYetIsWaitedFor) {

@@ -17,7 +17,12 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "sluice/attendance/v1/attendance.pb.h"
+#include "sluice/bus/v1/bus.pb.h"
+#include "sluice/control/v1/control.pb.h"
 #include "sluice/event/v1/event.pb.h"
+#include "sluice/inventory/v1/inventory.pb.h"
+#include "sluice/shop/v1/shop.pb.h"
 #include "sluice/sync/v1/sync.pb.h"
 
 namespace sluice {
@@ -90,6 +95,15 @@ void Expect(const pb::Descriptor& type, const std::set<std::string>& used) {
   for (int i = 0; i < type.enum_type_count(); ++i) Expect(*type.enum_type(i), used);
 }
 
+// What a call takes and gives, also where it has no field yet.
+void Expect(const pb::ServiceDescriptor& service, const std::set<std::string>& used) {
+  for (int i = 0; i < service.method_count(); ++i) {
+    for (const pb::Descriptor* type : {service.method(i)->input_type(), service.method(i)->output_type()}) {
+      EXPECT_TRUE(used.contains(type->full_name())) << type->full_name() << " of " << service.method(i)->full_name() << " has no vector";
+    }
+  }
+}
+
 TEST(CompatibilityTest, OldBytesSayTheSameAsEver) {
   const std::vector<Vector> vectors = ReadVectors();
   ASSERT_FALSE(vectors.empty());
@@ -109,19 +123,24 @@ TEST(CompatibilityTest, OldBytesSayTheSameAsEver) {
   }
 }
 
-// Whoever adds a field, a kind or an enum value adds a vector that has it.
-TEST(CompatibilityTest, EveryFieldAndValueOfTheStoredContractsIsInAVector) {
+// Whoever adds a message, a field, a kind or an enum value adds a vector that has it.
+TEST(CompatibilityTest, EveryMessageFieldAndValueOfTheContractsIsInAVector) {
   std::set<std::string> used;
   for (const Vector& vector : ReadVectors()) {
     const auto message = NewMessage(vector.type);
     ASSERT_NE(message, nullptr);
     ASSERT_TRUE(message->ParseFromString(vector.bytes));
+    used.insert(vector.type);
     Note(*message, used);
   }
   for (const pb::FileDescriptor* file :
-       {event::v1::DeviceEvent::descriptor()->file(), sync::v1::ClientFrame::descriptor()->file()}) {
+       {event::v1::DeviceEvent::descriptor()->file(), sync::v1::ClientFrame::descriptor()->file(),
+        shop::v1::Device::descriptor()->file(), inventory::v1::StockLevel::descriptor()->file(),
+        attendance::v1::Punch::descriptor()->file(), bus::v1::TailRequest::descriptor()->file(),
+        control::v1::GetStatusRequest::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) Expect(*file->message_type(i), used);
     for (int i = 0; i < file->enum_type_count(); ++i) Expect(*file->enum_type(i), used);
+    for (int i = 0; i < file->service_count(); ++i) Expect(*file->service(i), used);
   }
 }
 

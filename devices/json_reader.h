@@ -17,8 +17,9 @@ namespace sluice::devices {
 //   bool number_float(double)        with a point or an exponent, or beyond 64 bits; always finite
 //   bool start_object(); bool end_object(); bool start_array(); bool end_array();
 //   void syntax_error(size_t byte, std::string_view what)   the first byte is 1; nothing is called afterwards
-// Accepted is what RFC 8259 calls a JSON text, alone, with at most 64 levels; a byte order mark before it is passed over. Refused
-// are, beside everything else, unpaired surrogates, invalid UTF-8, numbers too large for a double, and whatever stands behind.
+// Accepted is what RFC 8259 calls a JSON text, alone, with at most 64 levels. Refused are, beside everything else, a byte order
+// mark (section 8.1: must not be sent), unpaired surrogates, invalid UTF-8, numbers too large for a double, and whatever stands
+// behind.
 template <typename Handler>
 class JsonReader {
  public:
@@ -26,7 +27,7 @@ class JsonReader {
 
   // True if the whole text was read and the handler never stopped.
   bool Read() {
-    if (text_.starts_with("\xEF\xBB\xBF")) at_ = 3;
+    if (text_.starts_with("\xEF\xBB\xBF")) return Fail("begins with a byte order mark");
     SkipSpace();
     for (;;) {
       if (!Value()) return false;

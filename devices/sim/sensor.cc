@@ -29,7 +29,7 @@ class Sensor final : public Family {
     tenths_ += static_cast<int64_t>(dice_.Below(7)) - 3;
     if (tenths_ < 10 || tenths_ > 120) tenths_ = 45;
     Append(body, ",\"values\":{\"temperature\":{\"value\":", tenths_ / 10, ".", tenths_ % 10,
-           ",\"unit\":\"C\"},\"humidity\":{\"value\":", 40 + dice_.Below(30), ",\"unit\":\"%\"},\"battery_mv\":",
+           ",\"unit\":\"Cel\"},\"humidity\":{\"value\":", 40 + dice_.Below(30), ",\"unit\":\"%\"},\"battery_mv\":",
            2900 + dice_.Below(300), "}");
     return Kind::kTelemetry;
   }

@@ -70,7 +70,7 @@ class Vending final : public Family {
   Kind Bulk(std::string& body) {
     if (dice_.Below(10) == 0) return Status(body);
     Append(body, ",\"values\":{\"temperature\":{\"value\":", 3 + dice_.Below(4), ".", dice_.Below(10),
-           ",\"unit\":\"C\"},\"coins\":", dice_.Below(400), ",\"door\":false,\"compressor\":",
+           ",\"unit\":\"Cel\"},\"coins\":", dice_.Below(400), ",\"door\":false,\"compressor\":",
            dice_.Below(2) ? "true" : "false", "}");
     return Kind::kTelemetry;
   }

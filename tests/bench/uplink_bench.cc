@@ -66,7 +66,7 @@ void FillBulk(DeviceEvent& event, uint64_t i) {
   };
   auto* temperature = add("temperature");
   temperature->set_number(3 + static_cast<double>(i % 40) / 10);
-  temperature->set_unit("C");
+  temperature->set_unit("Cel");
   add("coins")->set_number(static_cast<double>(i % 400));
   add("door")->set_flag(false);
   add("compressor")->set_flag(i % 2 == 0);

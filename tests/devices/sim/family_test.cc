@@ -58,6 +58,21 @@ TEST_P(FamilyTest, LivesAWholeLifeInValidWords) {
   EXPECT_EQ(seen, GetParam().kinds);
 }
 
+TEST_P(FamilyTest, MeasuresInUnitsOfUcum) {
+  const std::set<std::string> units = {"Cel", "%"};   // as event.proto wants them: C would be coulomb
+  const auto family = GetParam().make(42);
+  for (int i = 0; i < 1000; ++i) {
+    std::string body = "{\"seq\":1";
+    family->Next(Wish::kBulk, body);
+    const auto json = nlohmann::json::parse(body + "}");
+    if (!json.contains("values")) continue;
+    for (const auto& [name, value] : json["values"].items()) {
+      if (!value.is_object()) continue;
+      ASSERT_TRUE(units.contains(value.at("unit"))) << name << ": " << value;
+    }
+  }
+}
+
 TEST_P(FamilyTest, TheSameSeedIsTheSameLife) {
   const auto one = GetParam().make(7);
   const auto two = GetParam().make(7);

@@ -95,9 +95,9 @@ class DirectPhases(Phases):
         result = self.paced_run(1000, 65)
         self.note(result, rss_mib_20=result.rss_mib, cpu_s_per_100k_1000=result.cpu_s_per_100k)
 
-    def flat(self, name, events, share, devices):
+    def flat(self, name, events, share, devices, **how):
         """Two rates: to the cloud's commit, and to the last PUBACK."""
-        result = self.side.run(name, flat_out(events, share, devices))
+        result = self.side.run(name, flat_out(events, share, devices), **how)
         self.note(result, **{name: result.eps, name.replace("max_eps", "max_puback_eps"): result.puback_eps})
         return result
 
@@ -124,9 +124,13 @@ class ListenerPhases(DirectPhases):
     def phase_slow(self):
         """Each flush of the gateway takes 10 ms more."""
         for rate in (100, 1000):
-            result = self.side.run(f"slow{rate}", paced(rate, 5 if self.quick else 30, 0.1, self.DEVICES), latency=True, flush_ms=10)
+            load = paced(rate, 5 if self.quick else 30, 0.1, self.DEVICES)
+            result = self.side.run(f"slow{rate}", load, latency=True, flush_ms=10)
             self.puback(result, f"{rate}_slow")
             self.latency(result, f"{rate}_slow")
+            self.note(result, **{f"bytes_per_event_{rate}_slow": result.bytes_per_event,
+                                 f"cpu_s_per_100k_{rate}_slow": result.cpu_s_per_100k, f"rss_mib_{rate}_slow": result.rss_mib})
+        self.flat("max_eps_20_slow", 60_000 if self.quick else 400_000, 0.0, self.DEVICES, flush_ms=10)
 
 
 class NatsPhases(DirectPhases):

@@ -1,6 +1,8 @@
 // A journal in memory whose safety is turned by hand: what is appended becomes safe when the test says so.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -14,11 +16,14 @@
 
 namespace sluice::journal {
 
-// Thread-safe. Keeps the contract of journal.h: numbers from 1 in each queue, each completion once, none after an error.
+// Thread-safe. Keeps the contract of journal.h, but for what is turned by hand: tests/contract holds it to that.
 class FakeJournal final : public Journal {
  public:
   FakeJournal() { epoch_.id.bytes[0] = 1; }
-  ~FakeJournal() override { Fail(absl::CancelledError("the journal was closed")); }
+  ~FakeJournal() override {
+    Fail(absl::CancelledError("the journal was closed"));
+    TellOfSpace();
+  }
 
   // Everything that waits becomes safe, or what waits in one queue, on the calling thread; returns how many.
   size_t MakeAllSafe() { return Complete(absl::OkStatus(), std::nullopt); }
@@ -96,19 +101,22 @@ class FakeJournal final : public Journal {
       if (tail_ != nullptr) tail_->OnAppended(item);
       items_.push_back(std::move(item));
       at_once = safe_at_once_;
-      if (!at_once) waiters_.push_back({record.queue, number, std::move(done)});
+      if (at_once) {
+        safe_to_[QueueIndex(record.queue)] = number;
+      } else if (done) {
+        waiters_.push_back({record.queue, number, std::move(done)});
+      }
     }
-    if (at_once) done(absl::OkStatus());
+    if (at_once && done) done(absl::OkStatus());
     return number;
   }
   absl::StatusOr<uint64_t> TryAppend(NewRecord record, Completion done) override {
     return Append(std::move(record), std::move(done));
   }
-  void WhenSafe(const EpochId&, Queue queue, uint64_t number, Completion done) override {
+  void WhenSafe(const EpochId& epoch, Queue queue, uint64_t number, Completion done) override {
     {
       const std::lock_guard lock(mutex_);
-      for (const Waiter& waiter : waiters_) {
-        if (waiter.queue != queue || waiter.number > number) continue;
+      if (epoch == epoch_.id && number > safe_to_[QueueIndex(queue)]) {
         waiters_.push_back({queue, number, std::move(done)});
         return;
       }
@@ -122,6 +130,7 @@ class FakeJournal final : public Journal {
     ++epoch_.ordinal;
     epoch_.shop = shop;
     last_ = {};
+    safe_to_ = {};
     if (tail_ != nullptr) tail_->OnEpochBegun(epoch_);
     return absl::OkStatus();
   }
@@ -135,7 +144,9 @@ class FakeJournal final : public Journal {
     const std::lock_guard lock(mutex_);
     space_waiters_.push_back(std::move(ready));
   }
-  void Acknowledged(const EpochId&, Queue, uint64_t, int64_t) override {}
+  void Acknowledged(const EpochId& epoch, Queue queue, uint64_t number, int64_t) override {
+    if (epoch == this->epoch().id) Complete(absl::OkStatus(), queue, number);
+  }
   void LinkUp(Queue, bool) override {}
   void Release(const EpochId&, Queue, uint64_t) override {}
   void Remember(const Epoch&, Queue, uint64_t, uint64_t) override {}
@@ -156,9 +167,14 @@ class FakeJournal final : public Journal {
     }
     return absl::OkStatus();
   }
-  Span Holds(const EpochId&, Queue queue) const override {
-    const uint64_t last = LastNumber(queue);
-    return {.first = last > 0 ? 1u : 0u, .last = last};
+  Span Holds(const EpochId& epoch, Queue queue) const override {
+    Span span;
+    for (const Item& item : items(queue)) {
+      if (item.epoch != epoch) continue;
+      if (span.first == 0) span.first = item.first;
+      span.last = item.last;
+    }
+    return span;
   }
   uint64_t LastNumber(Queue queue) const override {
     const std::lock_guard lock(mutex_);
@@ -174,12 +190,19 @@ class FakeJournal final : public Journal {
     Completion done;
   };
 
-  size_t Complete(const absl::Status& status, std::optional<Queue> queue) {
+  // Up to `number` of one queue, or of all.
+  size_t Complete(const absl::Status& status, std::optional<Queue> queue, uint64_t number = UINT64_MAX) {
     std::deque<Waiter> taken, kept;
     {
       const std::lock_guard lock(mutex_);
       for (Waiter& waiter : waiters_) {
-        (!queue || waiter.queue == *queue ? taken : kept).push_back(std::move(waiter));
+        const bool meant = (!queue || waiter.queue == *queue) && waiter.number <= number;
+        (meant ? taken : kept).push_back(std::move(waiter));
+      }
+      for (const Queue each : kAllQueues) {
+        if (!status.ok() || (queue && each != *queue)) continue;
+        uint64_t& safe_to = safe_to_[QueueIndex(each)];
+        safe_to = std::max(safe_to, std::min(number, last_[QueueIndex(each)]));
       }
       waiters_ = std::move(kept);
     }
@@ -196,7 +219,7 @@ class FakeJournal final : public Journal {
   absl::Status refuse_;
   bool safe_at_once_ = false;
   size_t space_waits_ = 0;
-  std::array<uint64_t, kQueueCount> last_{};
+  std::array<uint64_t, kQueueCount> last_{}, safe_to_{};   // of the running epoch
   std::vector<Item> items_;
   std::deque<Waiter> waiters_;
   std::vector<absl::AnyInvocable<void()>> space_waiters_;

@@ -48,6 +48,21 @@ class StackTest(unittest.TestCase):
         return verdict
 
 
+def flow(ledger, until):
+    """How many events were sent for the first time up to `until`, in Unix seconds, and over how many seconds."""
+    seen, begin = set(), None
+    with open(ledger, encoding="utf-8") as lines:
+        for line in lines:
+            if not line.startswith("S\t") or not line.endswith("\n"):
+                continue
+            _, device, boot, seq, _, ms, us = line.rstrip("\n").split("\t")
+            at = (int(ms) * 1000 + int(us)) / 1e6
+            begin = begin or at
+            if at <= until:
+                seen.add((device, boot, seq))
+    return len(seen), until - begin
+
+
 def names(vending=0, sensors=0, terminals=0):
     return ([f"vm-{i + 1:04}" for i in range(vending)] + [f"sensor-{i + 1:04}" for i in range(sensors)] +
             [f"term-{i + 1:04}" for i in range(terminals)])

@@ -22,7 +22,8 @@ def arguments():
     parser = argparse.ArgumentParser(prog="scripts/run", description="Runs the whole chain on this machine.")
     parser.add_argument("--smoke", action="store_true", help="bounded: send events, wait until they arrived, judge, end")
     parser.add_argument("--events", type=int, default=5000, help="with --smoke: how many events (default 5000)")
-    parser.add_argument("--rate", type=float, default=20, help="events per second of all devices together (default 20)")
+    parser.add_argument("--rate", type=float, default=None,
+                        help="events per second of all devices together (default 20, with --smoke 1000)")
     parser.add_argument("--vending", type=int, default=6, help="vending machines behind Mosquitto (default 6)")
     parser.add_argument("--sensors", type=int, default=4, help="shop sensors behind Mosquitto (default 4)")
     parser.add_argument("--terminals", type=int, default=3, help="attendance terminals behind Mosquitto (default 3)")
@@ -30,7 +31,20 @@ def arguments():
     parser.add_argument("--serial", type=int, default=2, help="devices on serial lines (ptys)")
     parser.add_argument("--dir", type=Path, default=SOURCE / "run", help="where state, logs and run.json go")
     parser.add_argument("--no-view", action="store_true", help="no live view, only wait for Ctrl-C")
-    return parser.parse_args()
+    options = parser.parse_args()
+    # The simulator takes 0 for no limit at all: a bounded run with it would not end.
+    if options.smoke and options.events < 1:
+        parser.error(f"--events: at least 1, not {options.events}")
+    if options.rate is None:
+        options.rate = 1000 if options.smoke else 20
+    if not options.rate > 0:
+        parser.error(f"--rate: above 0, not {options.rate:g}")
+    return options
+
+
+def shares(events, ways):
+    """So many events each way, all of them together."""
+    return [events // ways + (way < events % ways) for way in range(ways)]
 
 
 def device_names(options):
@@ -56,18 +70,18 @@ def start(stack, options, smoke):
         (f", devices welcome on 127.0.0.1:{stack.listener_port} (TLS)" if stack.listener_port else ""))
     common = dict(ca=stack.certificates.ca(), credentials=stack.folder / "users")
     # Half of it each way, where there are devices on the listener.
-    share = 2 if options.direct else 1
-    load = (dict(events=options.events // share, rate=max(1000, options.rate) / share, wait_receipts=120) if smoke else
-            dict(rate=options.rate / share))
+    ways = 2 if options.direct else 1
+    events = shares(options.events, ways)
+    load = lambda way: dict(rate=options.rate / ways, **(dict(events=events[way], wait_receipts=120) if smoke else {}))
     stack.start_sim(vending=options.vending, sensors=options.sensors, terminals=options.terminals, serial=options.serial,
                     serial_dir=stack.folder / "serial", broker=f"mqtts://127.0.0.1:{stack.broker_tls_port}",
-                    ledger=ledgers[0], state=stack.folder / "sim", **common, **load)
-    if options.direct:
+                    ledger=ledgers[0], state=stack.folder / "sim", **common, **load(0))
+    if options.direct and not (smoke and events[1] == 0):
         ledgers.append(stack.folder / "sim/direct.tsv")
         stack.start_sim(name="sim-direct", prefix=DIRECT, vending=options.direct, sensors=options.direct,
                         terminals=options.direct, listener=stack.listener_url(), ledger=ledgers[1],
-                        state=stack.folder / "sim/direct", **common, **load)
-    path = stack.write_run_json(ledger=ledgers[0], listener_ledger=ledgers[-1] if options.direct else None)
+                        state=stack.folder / "sim/direct", **common, **load(1))
+    path = stack.write_run_json(ledger=ledgers[0], listener_ledger=ledgers[1] if len(ledgers) > 1 else None)
     say(f"all up after {time.monotonic() - begin:.1f} s; addresses in {path}")
     return ledgers
 

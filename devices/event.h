@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -17,13 +18,16 @@ struct DecodedEvent {
   event::v1::DeviceEvent event;
 };
 
+// Stands where the head of a message would, if that may tell of a person.
+inline constexpr std::string_view kMayNameAPerson = "(may name a person: not kept)";
+
 // What a device sent and nobody can use.
 struct Rejection {
   std::string source;      // mqtt:main, serial:scale-1
   std::string where;       // topic or port
   std::string device_id;   // as far as it is known
   std::string reason;      // for people: what is wrong, where, what is allowed
-  std::string head;        // the first 1 KiB as it came
+  std::string head;        // the first 1 KiB as it came; or kMayNameAPerson
   uint64_t size = 0;
   // The device's number, if it could be read: the receipt names it as refused, so that the device stops sending it.
   bool has_sequence = false;

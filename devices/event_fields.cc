@@ -157,6 +157,8 @@ std::optional<EventKind> EventKindOf(std::string_view name) {
 
 std::string_view EventKindName(EventKind kind) { return kKindNames[static_cast<size_t>(kind)]; }
 
+bool IsPersonal(EventKind kind) { return kind == EventKind::kPunch || kind == EventKind::kBreak; }
+
 std::string EventKindNames() {
   std::string all;
   for (std::string_view name : kKindNames) all += StrCat(all.empty() ? std::string_view() : ", ", name);

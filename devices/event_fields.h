@@ -27,6 +27,7 @@ enum class EventKind : uint8_t {
 };
 std::optional<EventKind> EventKindOf(std::string_view name);   // "stock-count"
 std::string_view EventKindName(EventKind kind);
+bool IsPersonal(EventKind kind);                               // tells of a person: punch, break
 std::string EventKindNames();                                  // all of them, for messages
 
 // 1–64 of A–Z a–z 0–9 . _ -, not beginning with a dot.

@@ -59,7 +59,10 @@ class EventReader {
     switch (place_) {
       case Place::kTop:
         if (naming_ != nullptr) {
-          if (naming_seen_[naming_ == &kind_]) return Fail(StrCat(NamingMember(), ": must be given only once"));
+          if (naming_seen_[naming_ == &kind_]) {
+            kind_twice_ |= naming_ == &kind_;
+            return Fail(StrCat(NamingMember(), ": must be given only once"));
+          }
           naming_seen_[naming_ == &kind_] = true;
           *naming_ = value.substr(0, 256);
           return true;
@@ -166,6 +169,7 @@ class EventReader {
   void Describe(JsonEventFacts& facts) const {
     facts.device = address_.device.empty() ? device_ : std::string(address_.device);
     if (!IsDeviceName(facts.device)) facts.device.clear();
+    facts.kind = address_.kind.empty() ? kind_twice_ ? std::nullopt : EventKindOf(kind_) : EventKindOf(address_.kind);
     facts.numbering = numbering_void_ ? Numbering() : fields_.numbering();
     facts.well_formed = well_formed_;
   }
@@ -265,6 +269,7 @@ class EventReader {
   bool naming_seen_[2] = {};
   std::string device_;
   std::string kind_;
+  bool kind_twice_ = false;
   std::string name_;          // of the attribute or measurement
   std::string unit_;
   std::variant<std::monostate, double, bool, std::string> value_;
@@ -282,6 +287,7 @@ absl::StatusOr<DecodedEvent> DecodeJsonEvent(std::string_view body, const JsonEv
   if (facts != nullptr) {
     *facts = JsonEventFacts();
     if (IsDeviceName(address.device)) facts->device = address.device;
+    facts->kind = EventKindOf(address.kind);
   }
   if (body.empty()) return absl::InvalidArgumentError("body: empty; must be a JSON object");
   EventReader reader(address);

@@ -1,6 +1,7 @@
 // One JSON object → one event, for every family whose devices speak our JSON (native MQTT, JSON lines). Pure.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +25,7 @@ struct JsonEventAddress {
 // What could be read of a body, whether it became an event or not: for the Rejection.
 struct JsonEventFacts {
   std::string device;      // empty if not told
+  std::optional<EventKind> kind;   // empty if not told, unknown, or told twice
   Numbering numbering;     // nothing where it is missing, ambiguous or perhaps cut short
   bool well_formed = false;   // it was JSON; on a line without checksum only then `numbering` may be believed
 };

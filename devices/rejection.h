@@ -12,6 +12,8 @@ namespace sluice::devices {
 
 inline constexpr size_t kRejectionHeadBytes = 1024;
 
+// The head is kept only where `facts` knows the kind, the kind is not about people (punch, break), and the head has no member that
+// is: what a terminal sends may hold a biometric template, and that is stored nowhere. Otherwise kMayNameAPerson stands there.
 Rejection MakeRejection(std::string source, std::string where, const absl::Status& why, std::string_view message,
                         const JsonEventFacts& facts = {});
 

@@ -106,8 +106,7 @@ void LineDecoder::Forget() { last_.reset(); }
 absl::StatusOr<std::optional<DecodedEvent>> LineDecoder::Decode(std::string_view line, int64_t now_ms, JsonEventFacts* facts) {
   JsonEventFacts ignored;
   JsonEventFacts& known = facts != nullptr ? *facts : ignored;
-  known = JsonEventFacts();
-  known.device = device_;
+  known = FactsOfAnyLine();
   if (profile_.format == LineFormat::kEvents) {
     absl::StatusOr<DecodedEvent> event = devices::DecodeJsonEvent(line, {.device = device_, .kind = {}, .may_repeat_device = true}, &known);
     // A garbled line is no word of the device: a number in it may be another's.
@@ -160,6 +159,13 @@ absl::StatusOr<std::optional<DecodedEvent>> LineDecoder::Decode(std::string_view
   ASSIGN_OR_RETURN(DecodedEvent event, Build(groups));
   if (SaysNothingNew(event.event, now_ms)) return std::optional<DecodedEvent>();
   return std::optional<DecodedEvent>(std::move(event));
+}
+
+JsonEventFacts LineDecoder::FactsOfAnyLine() const {
+  JsonEventFacts facts;
+  facts.device = device_;
+  if (profile_.format != LineFormat::kEvents) facts.kind = profile_.kind;
+  return facts;
 }
 
 absl::Status LineDecoder::AddBits(Groups& groups) const {

@@ -23,6 +23,8 @@ class LineDecoder {
   // line that the profile does not fit. `facts` for the Rejection: the number only where it can be believed.
   absl::StatusOr<std::optional<devices::DecodedEvent>> Decode(std::string_view line, int64_t now_ms,
                                                               devices::JsonEventFacts* facts = nullptr);
+  // What is known before a line is read.
+  devices::JsonEventFacts FactsOfAnyLine() const;
   // Forgets what was said last: the next line is new. After the device was away.
   void Forget();
 

@@ -102,8 +102,7 @@ class LineSource final : public devices::Driver, public devices::ReceiptChannel 
 
   void Take(const std::vector<Frame>& frames) {
     for (const Frame& frame : frames) {
-      devices::JsonEventFacts facts;
-      facts.device = decoder_.device();
+      devices::JsonEventFacts facts = decoder_.FactsOfAnyLine();
       absl::StatusOr<std::optional<DecodedEvent>> event = std::optional<DecodedEvent>();
       if (frame.status.ok()) {
         event = decoder_.Decode(frame.bytes, last_bytes_ms_, &facts);

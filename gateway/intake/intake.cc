@@ -317,8 +317,9 @@ absl::Status Intake::Refuse(const std::string& source, const std::string& where,
   rejection.device_id = event.device_id();
   rejection.reason = MessageOf(why);
   const auto route = RouteOf(event.body_case());
-  const bool personal = route && IsPersonal(route->queue);   // the table of refusals is not sealed
-  rejection.head = personal ? "(names a person: not kept)" : event.ShortDebugString();
+  // The outbox seals its table of refusals; yet whom a refused event names is of no use for mending it.
+  const bool personal = !route || IsPersonal(route->queue);
+  rejection.head = personal ? std::string(devices::kMayNameAPerson) : event.ShortDebugString();
   rejection.size = event.ByteSizeLong();
   rejection.has_sequence = event.has_sequence();
   rejection.boot = event.sequence().boot();

@@ -22,7 +22,7 @@ struct RejectEntry {
   std::string where;
   std::string device_id;
   std::string reason;
-  std::string head;        // the first 1 KiB as it came: any bytes
+  std::string head;        // the first 1 KiB as it came, any bytes; a remark instead where it may tell of a person
   uint64_t size = 0;
 
   size_t Bytes() const { return source.size() + where.size() + device_id.size() + reason.size() + head.size() + 64; }

@@ -167,8 +167,10 @@ class LineSource final : public devices::Driver, public devices::ReceiptChannel 
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<devices::Driver>> MakeLineSource(LineSourceConfig config, std::shared_ptr<transport::SerialLoop> loop,
-                                                                devices::EventSink& sink) {
+namespace {
+
+// The profile with what the configuration says instead.
+absl::StatusOr<Profile> ProfileOf(const LineSourceConfig& config) {
   ASSIGN_OR_RETURN(Profile profile, LoadProfile(config.profile_file));
   transport::SerialOptions& serial = profile.serial;
   serial.path = config.port;
@@ -194,6 +196,16 @@ absl::StatusOr<std::unique_ptr<devices::Driver>> MakeLineSource(LineSourceConfig
   if (!config.device.empty() && !devices::IsDeviceName(config.device)) {
     return absl::InvalidArgumentError("device: must be 1 to 64 of A-Z a-z 0-9 . _ -, not beginning with a dot");
   }
+  return profile;
+}
+
+}  // namespace
+
+absl::Status CheckLineSource(const LineSourceConfig& config) { return ProfileOf(config).status(); }
+
+absl::StatusOr<std::unique_ptr<devices::Driver>> MakeLineSource(LineSourceConfig config, std::shared_ptr<transport::SerialLoop> loop,
+                                                                devices::EventSink& sink) {
+  ASSIGN_OR_RETURN(Profile profile, ProfileOf(config));
   return std::make_unique<LineSource>(std::move(config), std::move(profile), std::move(loop), sink);
 }
 

@@ -44,4 +44,7 @@ struct LineSourceConfig {
 absl::StatusOr<std::unique_ptr<devices::Driver>> MakeLineSource(LineSourceConfig config, std::shared_ptr<transport::SerialLoop> loop,
                                                                 devices::EventSink& sink);
 
+// Whether MakeLineSource would make it: reads the profile, opens no port.
+absl::Status CheckLineSource(const LineSourceConfig& config);
+
 }  // namespace sluice::lines

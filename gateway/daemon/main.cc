@@ -11,6 +11,7 @@
 
 #include "base/strings.h"
 #include "gateway/config/config.h"
+#include "gateway/daemon/content_check.h"
 #include "gateway/daemon/daemon.h"
 
 namespace {
@@ -45,6 +46,7 @@ int main(int argc, char** argv) {
   if (!config.ok()) return Fail(config.status());
   if (check) {
     if (const auto status = sluice::config::CheckFiles(*config); !status.ok()) return Fail(status);
+    if (const auto status = sluice::daemon::CheckContents(*config, sluice::SystemClock()); !status.ok()) return Fail(status);
     std::printf("%s: good\n", path.c_str());
     return 0;
   }

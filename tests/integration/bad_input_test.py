@@ -78,6 +78,20 @@ class BadInput(StackTest):
         for word in (str(config), ":2", "state_dir", "shop", "colour"):
             self.assertIn(word, done.stderr + done.stdout)
 
+    def test_a_check_reads_the_files_that_the_configuration_names(self):
+        stack = self.new_stack()
+        config = stack.write_gateway_config(addresses=dict.fromkeys(("shop", "inventory", "attendance"), "127.0.0.1:1"))
+        check = lambda: subprocess.run([stack.binaries / "sluiced", "--config", config, "--check"], capture_output=True, text=True)
+        done = check()
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        certificate, _ = stack.certificates.gateway()
+        good = certificate.read_text()
+        certificate.write_text("junk\n")
+        done = check()
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"identity: certificate {certificate}: holds no PEM certificate", done.stderr)
+        certificate.write_text(good)
+
 
 class ForeignIdentity(StackTest):
     def test_a_gateway_of_another_ca_gets_nowhere_and_collects_on(self):

@@ -1,6 +1,7 @@
 #include "cloud/service_node.h"
 
 #include <grpcpp/server_context.h>
+#include <spdlog/spdlog.h>
 
 #include <optional>
 #include <utility>
@@ -110,9 +111,13 @@ class Node final : public ServiceNode {
     options.receiver.apply_max_items = 1'024;
     sync_ = std::make_unique<ingest::SyncService>(
         options,
-        [trust_domain](const grpc::CallbackServerContext& context) -> absl::StatusOr<ingest::Peer> {
-          ASSIGN_OR_RETURN(const serving::Identity identity, serving::RequireGateway(context, trust_domain));
-          return ingest::Peer{.gateway = identity.name, .shop = identity.shop};
+        [trust_domain, service = service_](const grpc::CallbackServerContext& context) -> absl::StatusOr<ingest::Peer> {
+          const absl::StatusOr<serving::Identity> identity = serving::RequireGateway(context, trust_domain);
+          if (!identity.ok()) {
+            spdlog::warn("{}: a stream of {} was refused: {}", service, context.peer(), MessageOf(identity.status()));
+            return identity.status();
+          }
+          return ingest::Peer{.gateway = identity->name, .shop = identity->shop};
         },
         [this](const ingest::Peer& peer) {
           return std::make_unique<ingest::CertifiedStore>(peer.shop, *cursors_);

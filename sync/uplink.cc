@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "sync/identity_watch.h"
+#include "sync/link_inspector.h"
 #include "sync/mailbox.h"
 #include "sync/stream.h"
 
@@ -37,7 +38,9 @@ struct Line {
   bool writing = false;
   bool half_closed = false;
   int64_t leave_by_us = 0;   // set: it ends in good order, or else then
-  std::string certificate;   // of the stream
+  Credentials credentials;   // of the stream
+  bool welcomed = false;
+  TlsVerdict::Kind certificates = TlsVerdict::Kind::kNothing;
   std::string detail, last_alarm, last_dead_letter;
   std::string clock_complaint;   // of this try, until the cloud has welcomed us all the same
 };
@@ -46,6 +49,8 @@ class UplinkImpl final : public Uplink, private Observer {
  public:
   UplinkImpl(UplinkOptions options, Outbox& outbox, const Clock& clock, Random& random, Observer* observer)
       : options_(std::move(options)), outbox_(outbox), clock_(clock), observer_(observer), identity_watch_(options_.identity) {
+    inspector_ = std::make_unique<LinkInspector>(
+        mailbox_, [this](const std::string& address, const TlsVerdict& verdict) { Found(address, verdict); });
     for (const Queue queue : options_.queues) {
       lines_.push_back(std::make_unique<Line>(options_, queue, outbox, share_, static_cast<Observer*>(this), random));
       outbox_.SetWakeup(queue, [mailbox = mailbox_, queue] { mailbox->Wake(queue); });
@@ -67,6 +72,7 @@ class UplinkImpl final : public Uplink, private Observer {
     stopped_ = true;
     mailbox_->Post([this] { stopping_ = true; });
     if (thread_.joinable()) thread_.join();
+    inspector_.reset();
     mailbox_->Close();
   }
 
@@ -145,7 +151,7 @@ class UplinkImpl final : public Uplink, private Observer {
     for (const auto& line : lines_) {
       if (line->stream == nullptr) {
         line->retry.Prompt(now);
-      } else if (line->certificate != credentials->certificate_pem && line->leave_by_us == 0) {
+      } else if (line->credentials.certificate_pem != credentials->certificate_pem && line->leave_by_us == 0) {
         line->leave_by_us = now + kLeaveUs;
       }
     }
@@ -174,14 +180,14 @@ class UplinkImpl final : public Uplink, private Observer {
 
   void Connect(Line& line, int64_t now) {
     ++line.tries;
-    line.writing = line.half_closed = false;
+    line.writing = line.half_closed = line.welcomed = false;
     const absl::StatusOr<Credentials> credentials = LoadCredentials(options_.identity);
     line.clock_complaint.clear();
     if (!credentials.ok()) return End(line, credentials.status(), std::nullopt);
     line.clock_complaint = ClockComplaint(StrCat("certificate ", options_.identity.certificate), credentials->validity,
                                           clock_.WallMs());
     if (!TakeShop(credentials->identity)) identity_due_ = true;
-    line.certificate = credentials->certificate_pem;
+    line.credentials = *credentials;
     const absl::Status connected = line.sender.Connected(StreamIdentity{.gateway = credentials->identity.gateway,
                                                                         .shop = credentials->identity.shop,
                                                                         .hardware_id = options_.hardware_id,
@@ -194,6 +200,8 @@ class UplinkImpl final : public Uplink, private Observer {
       const absl::Status status = line.sender.OnFrame(frame, clock_.MonotonicUs());
       if (!status.ok()) return End(line, status, std::nullopt);
       if (!line.sender.streaming()) return;
+      if (!std::exchange(line.welcomed, true)) inspector_->Forget(Address(line.queue));
+      line.certificates = TlsVerdict::Kind::kNothing;
       line.detail.clear();
       line.clock_complaint.clear();
     };
@@ -218,11 +226,52 @@ class UplinkImpl final : public Uplink, private Observer {
       line.stream = nullptr;
     }
     const int64_t now = clock_.MonotonicUs();
-    const StreamEnd end = line.sender.Disconnected(std::move(status), hint_ms, now);
-    line.detail = StrCat(line.clock_complaint, line.clock_complaint.empty() ? "" : "; ",
-                         AsStd(absl::StatusCodeToString(end.status.code())), ": ", MessageOf(end.status));
+    StreamEnd end = line.sender.Disconnected(std::move(status), hint_ms, now);
+    bool unclear = false;
+    if (const TlsVerdict* verdict = WhyNotWelcomed(line, end, now, unclear); verdict != nullptr) {
+      line.certificates = verdict->kind;
+      if (verdict->kind != TlsVerdict::Kind::kNothing) end.status = StatusOf(*verdict);
+    } else if (!unclear) {
+      line.certificates = TlsVerdict::Kind::kNothing;
+    }
+    Describe(line, end.status);
     line.retry.Ended(end, link_down_, now);
     if (std::exchange(line.leave_by_us, 0) != 0) line.retry.Prompt(now);
+  }
+
+  // gRPC says only that the connection ended. Null: that says enough, or (`unclear`) it is being looked into.
+  const TlsVerdict* WhyNotWelcomed(const Line& line, const StreamEnd& end, int64_t now, bool& unclear) {
+    if (line.welcomed || stopping_ || end.hint_ms || !absl::IsUnavailable(end.status)) return nullptr;
+    unclear = true;
+    return inspector_->Look({.address = Address(line.queue),
+                             .server_name = options_.channel.server_name,
+                             .credentials = line.credentials,
+                             .now_ms = clock_.WallMs()},
+                            now);
+  }
+
+  // A certificate that is refused is a refusal for who we are, and goes the slow way (PROTOCOL 36).
+  static absl::Status StatusOf(const TlsVerdict& verdict) {
+    const bool ours = verdict.kind == TlsVerdict::Kind::kOursRefused;
+    return {ours ? absl::StatusCode::kUnauthenticated : absl::StatusCode::kUnavailable, AsAbsl(verdict.text)};
+  }
+
+  static void Describe(Line& line, const absl::Status& status) {
+    line.detail = StrCat(line.clock_complaint, line.clock_complaint.empty() ? "" : "; ",
+                         AsStd(absl::StatusCodeToString(status.code())), ": ", MessageOf(status));
+  }
+
+  // Those that wait already took it for a failure of the network.
+  void Found(const std::string& address, const TlsVerdict& verdict) {
+    for (const auto& line : lines_) {
+      if (Address(line->queue) != address || line->stream != nullptr || line->welcomed) continue;
+      line->certificates = verdict.kind;
+      if (verdict.kind == TlsVerdict::Kind::kNothing) continue;
+      Describe(*line, StatusOf(verdict));
+      if (verdict.kind == TlsVerdict::Kind::kOursRefused) {
+        line->retry.Ended({.status = StatusOf(verdict)}, link_down_, clock_.MonotonicUs());
+      }
+    }
   }
 
   // Half-closes, takes what still comes, then cancels.
@@ -283,6 +332,7 @@ class UplinkImpl final : public Uplink, private Observer {
       status.address = Address(line.queue);
       status.link = StateOf(line);
       status.detail = line.detail;
+      status.certificates = line.certificates;
       status.last_alarm = line.last_alarm;
       status.last_dead_letter = line.last_dead_letter;
       const bool waits = status.link == LinkState::kWaiting || status.link == LinkState::kRefused;
@@ -321,6 +371,7 @@ class UplinkImpl final : public Uplink, private Observer {
   std::vector<std::unique_ptr<Line>> lines_;
   size_t open_streams_ = 0;   // whose end has not come yet
   IdentityWatch identity_watch_;
+  std::unique_ptr<LinkInspector> inspector_;
   int64_t look_at_identity_us_ = 0;
   bool identity_due_ = false;   // it changed, and could not be used yet
   bool running_ = false;

@@ -16,6 +16,7 @@
 #include "sync/outbox.h"
 #include "sync/retry_policy.h"
 #include "sync/sender.h"
+#include "sync/tls_probe.h"
 
 namespace sluice::sync {
 
@@ -40,7 +41,7 @@ enum class LinkState {
   kConnecting,   // the stream is being opened, or Welcome is awaited
   kStreaming,
   kWaiting,      // until the next try
-  kRefused,      // until the next try on the slow path: the cloud does not want this gateway, or an alarm is up
+  kRefused,      // until the next try on the slow path: the cloud does not want this gateway or its certificate, or an alarm is up
 };
 std::string_view LinkStateName(LinkState state);
 
@@ -49,6 +50,7 @@ struct QueueStatus {
   std::string address;
   LinkState link = LinkState::kStopped;
   std::string detail;            // why the last stream ended; empty while streaming
+  TlsVerdict::Kind certificates = TlsVerdict::Kind::kNothing;   // whose the link fails over, if it does
   std::string last_alarm;        // stays until the process ends
   std::string last_dead_letter;  // number and reason
   int64_t next_try_ms = 0;       // from now; 0 unless waiting or refused
@@ -57,7 +59,8 @@ struct QueueStatus {
   SenderFigures figures;
 };
 
-// Thread-safe. One thread of its own runs all senders and calls outbox and observer; gRPC's threads only post to it.
+// Thread-safe. One thread of its own runs all senders and calls outbox and observer; gRPC's threads only post to it, and so does the
+// one that looks why a connection failed.
 //
 // Identity files may be replaced at any time: streams that are open end in good order and come back with the new ones. If the
 // certificate names another shop, another epoch begins first (delivery case 25). Files that cannot be used yet, for one of

@@ -234,6 +234,7 @@ void DaemonImpl::Tick() {
                  .clock_unset = clock_watch_->state() == event::v1::CLOCK_STATE_UNSET,
                  .clock_fix = clock_fix,
                  .seal_key_kept = seal_key_->kept(),
+                 .links = uplink_->Status(),
                  .troubles = std::move(troubles)});
 }
 

@@ -86,6 +86,7 @@ void WarningRules::OnTick(Readings now) {
         "until it can");
   JournalStates(now);
   OutboxStates(now);
+  LinkStates(now);
   SourceStates(now);
   WhenGrown("bulk_dropped", now.outbox["dropped_bulk"],
             "status and telemetry were dropped, the oldest first, because the outbox has reached its quota; the cloud is told "
@@ -131,6 +132,23 @@ void WarningRules::OutboxStates(const Readings& now) {
         "the outbox has used 95 % of its quota: soon only sales, punches and alarms are kept");
   While(figure("critical_waits_for_room") > 0 && used >= 95, "critical_waits_for_room",
         "the outbox has no room for sales, punches and alarms: what has no receipt stays with the devices");
+}
+
+void WarningRules::LinkStates(const Readings& now) {
+  std::map<std::string, std::string> refused, not_believed;   // address to why: two queues may share it
+  for (const sync::QueueStatus& link : now.links) {
+    if (link.certificates == sync::TlsVerdict::Kind::kOursRefused) refused[link.address] = link.detail;
+    if (link.certificates == sync::TlsVerdict::Kind::kTheirsNotBelieved) not_believed[link.address] = link.detail;
+  }
+  const auto list = [](const std::map<std::string, std::string>& links) {
+    return std::string(absl::StrJoin(links, "; ", absl::PairFormatter(": ")));
+  };
+  While(!refused.empty(), "certificate_refused",
+        StrCat(list(refused), ". Events are kept here meanwhile. Let the gateway's certificate be issued anew by an authority that the "
+               "cloud trusts, and put it with its key in place of the old one: it is taken up without a restart"));
+  While(!not_believed.empty(), "cloud_not_believed",
+        StrCat(list(not_believed), ". Events are kept here meanwhile. Check identity.trust, the address and cloud.server_name; if they "
+               "are right, somebody else may answer there"));
 }
 
 // "listener:shop" with trouble "files" is the warning listener_shop_files.

@@ -21,6 +21,7 @@
 #include "gateway/intake/intake.h"
 #include "gateway/journal/journal.h"
 #include "gateway/outbox/outbox.h"
+#include "sync/uplink.h"
 
 namespace sluice::daemon {
 
@@ -33,6 +34,7 @@ struct Readings {
   bool clock_unset = false;
   absl::Status clock_fix;                  // of the last Intake::PollClock
   bool seal_key_kept = true;               // SealKey::kept
+  std::vector<sync::QueueStatus> links;
   // What each source says of itself, by its name.
   std::vector<std::pair<std::string, std::vector<devices::DriverStatus::Trouble>>> troubles;
 };
@@ -63,6 +65,7 @@ class WarningRules {
   void JournalTails(const journal::Found& found);
   void JournalStates(const Readings& now);
   void OutboxStates(const Readings& now);
+  void LinkStates(const Readings& now);
   void SourceStates(const Readings& now);
   void EndOldHappenings();
 

@@ -112,11 +112,20 @@ class ForeignIdentity(StackTest):
         sim = stack.start_sim(vending=1, broker=f"mqtt://127.0.0.1:{stack.broker_port}", users_dir=stack.folder / "users",
                               ledger=ledger, state=stack.folder / "sim", events=50, rate=200, wait_receipts=30)
         self.assertEqual(sim.popen.wait(60), 0, sim.tail())
+        wait_until(lambda: all(q["link"] == "refused" for q in stack.status()["queues"]), 30, "every link is refused")
+        wait_until(lambda: stack.status()["warnings"], 10, "a warning")
         status = stack.status()
         self.assertGreaterEqual(status["accepted"], 50)
         for queue in status["queues"]:
-            self.assertNotEqual(queue["link"], "streaming", queue)
             self.assertEqual(queue["acknowledged"], 0)
+            self.assertIn("the cloud does not accept our certificate (", queue["detail"])
+            self.assertGreater(queue["next_try_ms"], 60_000, queue)
+        warning = next(w for w in status["warnings"] if w["code"] == "certificate_refused")
+        for text in (*stack.cloud_addresses.values(), "by our own trust file: unable to get local issuer certificate",
+                     "Let the gateway's certificate be issued anew"):
+            self.assertIn(text, warning["text"])
+        self.assertEqual({c["name"]: c["value"] for c in status["counters"]}["warning_certificate_refused"], 1)
+        self.assertEqual(stack.ctl("status").returncode, 1)
         # The same store under the right certificate: nothing was lost.
         stack.processes["sluiced"].stop()
         stack.start_gateway(config=config)

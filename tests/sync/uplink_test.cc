@@ -185,8 +185,19 @@ TEST_F(UplinkTest, IsRefusedWithACertificateOfAnotherAuthority) {
   UseCertificate(other.IssueGateway("s1", "g1"));
   outbox_.Append(Queue::kInventory, Payload());
   StartUplink();
-  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).failures >= 2; }));
+  // gRPC only says that it failed to connect.
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).certificates == TlsVerdict::Kind::kOursRefused; }));
+  const QueueStatus refused = StatusOf(Queue::kInventory);
+  EXPECT_EQ(refused.link, LinkState::kRefused);
+  EXPECT_GT(refused.next_try_ms, 500'000);
+  EXPECT_THAT(refused.detail, testing::HasSubstr("UNAUTHENTICATED: the cloud does not accept our certificate ("));
+  EXPECT_THAT(refused.detail, testing::HasSubstr("; by our own trust file: unable to get local issuer certificate"));
   EXPECT_TRUE(store_.effects().empty());
+  // The right one is taken up at once.
+  UseCertificate(authority_.IssueGateway("s1", "g1"));
+  ASSERT_TRUE(EventuallyDrained());
+  EXPECT_EQ(StatusOf(Queue::kInventory).certificates, TlsVerdict::Kind::kNothing);
+  EXPECT_EQ(StatusOf(Queue::kInventory).detail, "");
 }
 
 TEST_F(UplinkTest, DoesNotBelieveAServerOfAnotherAuthority) {
@@ -194,7 +205,9 @@ TEST_F(UplinkTest, DoesNotBelieveAServerOfAnotherAuthority) {
   Write("ca.pem", other.certificate_pem());
   outbox_.Append(Queue::kInventory, Payload());
   StartUplink();
-  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).failures >= 2; }));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).certificates == TlsVerdict::Kind::kTheirsNotBelieved; }));
+  EXPECT_THAT(StatusOf(Queue::kInventory).detail, testing::HasSubstr("the cloud's certificate does not verify: "));
+  EXPECT_NE(StatusOf(Queue::kInventory).link, LinkState::kRefused) << "it is not we who are refused";
   EXPECT_TRUE(store_.effects().empty());
 }
 
@@ -203,8 +216,19 @@ TEST_F(UplinkTest, DoesNotBelieveAServerOfAnotherName) {
   options.channel.server_name = "bank.example";
   outbox_.Append(Queue::kInventory, Payload());
   StartUplink(options);
-  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).failures >= 2; }));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).certificates == TlsVerdict::Kind::kTheirsNotBelieved; }));
+  EXPECT_THAT(StatusOf(Queue::kInventory).detail, testing::HasSubstr("mismatch"));
   EXPECT_TRUE(store_.effects().empty());
+}
+
+TEST_F(UplinkTest, ACloudThatIsDownIsNoRefusal) {
+  const UplinkOptions options = Options();
+  server_.reset();
+  outbox_.Append(Queue::kInventory, Payload());
+  StartUplink(options);
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kInventory).failures >= 3; }));
+  EXPECT_EQ(StatusOf(Queue::kInventory).certificates, TlsVerdict::Kind::kNothing);
+  EXPECT_NE(StatusOf(Queue::kInventory).link, LinkState::kRefused);
 }
 
 // The real one, but for the date: a box without a battery before it heard of the time.
@@ -244,6 +268,8 @@ TEST_F(UplinkTest, NamesTheDateOfAnExpiredCertificate) {
   StartUplink();
   ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kAttendance).failures >= 1; }));
   EXPECT_THAT(StatusOf(Queue::kAttendance).detail, testing::ContainsRegex("gateway.pem expired at 20.*Z; this machine's clock says 20"));
+  ASSERT_TRUE(Eventually([&] { return StatusOf(Queue::kAttendance).certificates == TlsVerdict::Kind::kOursRefused; }));
+  EXPECT_THAT(StatusOf(Queue::kAttendance).detail, testing::HasSubstr("certificate has expired"));
   EXPECT_TRUE(store_.effects().empty());
   UseCertificate(authority_.IssueGateway("s1", "g1"));
   ASSERT_TRUE(EventuallyDrained());

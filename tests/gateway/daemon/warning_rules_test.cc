@@ -40,6 +40,31 @@ TEST_F(WarningRulesTest, AHealthyGatewayHasNone) {
   EXPECT_THAT(Standing(), IsEmpty());
 }
 
+TEST_F(WarningRulesTest, ACertificateThatIsNotAcceptedIsNoCloudThatIsDown) {
+  using Kind = sync::TlsVerdict::Kind;
+  const auto link = [](Queue queue, const std::string& address, Kind certificates, const std::string& detail) {
+    sync::QueueStatus status;
+    status.queue = queue;
+    status.address = address;
+    status.certificates = certificates;
+    status.detail = detail;
+    return status;
+  };
+  rules_.OnTick({.links = {link(Queue::kInventory, "a:1", Kind::kNothing, "UNAVAILABLE: connection refused")}});
+  EXPECT_THAT(Standing(), IsEmpty());
+  rules_.OnTick({.links = {link(Queue::kInventory, "a:1", Kind::kOursRefused, "alert: unknown ca"),
+                           link(Queue::kShopBulk, "b:2", Kind::kOursRefused, "alert: unknown ca"),
+                           link(Queue::kShopUrgent, "b:2", Kind::kOursRefused, "alert: unknown ca"),
+                           link(Queue::kAttendance, "c:3", Kind::kTheirsNotBelieved, "self-signed")}});
+  EXPECT_THAT(Standing(), UnorderedElementsAre("certificate_refused", "cloud_not_believed"));
+  EXPECT_THAT(TextOf("certificate_refused"), HasSubstr("a:1: alert: unknown ca; b:2: alert: unknown ca. "));
+  EXPECT_THAT(TextOf("certificate_refused"), HasSubstr("issued anew"));
+  EXPECT_THAT(TextOf("cloud_not_believed"), HasSubstr("c:3: self-signed. "));
+  rules_.OnTick({});
+  EXPECT_THAT(Standing(), IsEmpty());
+  EXPECT_EQ(counters_.Values()["warning_certificate_refused"], 1);
+}
+
 TEST_F(WarningRulesTest, TheQuotaIsToldInStepsOneAtATime) {
   const std::map<int64_t, std::string> steps = {{0, ""},
                                                 {69, ""},

@@ -47,6 +47,13 @@ std::string_view QueueName(Queue queue) {
   return "unknown";
 }
 
+std::optional<Queue> QueueFromName(std::string_view name) {
+  for (const Queue queue : kAllQueues) {
+    if (QueueName(queue) == name) return queue;
+  }
+  return std::nullopt;
+}
+
 std::optional<Queue> QueueFromNumber(int value) {
   if (value < 1 || value > static_cast<int>(kQueueCount)) return std::nullopt;
   return static_cast<Queue>(value);

@@ -55,6 +55,7 @@ inline constexpr size_t QueueIndex(Queue queue) { return static_cast<size_t>(que
 // inventory, attendance, shop-urgent, shop-bulk
 std::string_view QueueName(Queue queue);
 std::optional<Queue> QueueFromNumber(int value);
+std::optional<Queue> QueueFromName(std::string_view name);
 // Bulk may be thinned and dropped as a declared gap; critical may not.
 inline constexpr bool IsBulk(Queue queue) { return queue == Queue::kShopBulk; }
 // Attendance names people: sealed wherever it lies on a disk.

@@ -21,6 +21,7 @@
 #include "cloud/retention/age_marks.h"
 #include "cloud/retention/retention.h"
 #include "cloud/serving/authorize.h"
+#include "cloud/serving/dead_letter_service.h"
 #include "cloud/serving/server.h"
 #include "cloud/shop/device_applier.h"
 #include "cloud/shop/shop_service.h"
@@ -124,8 +125,14 @@ class Node final : public ServiceNode {
         },
         *worker_, clock);
     methods_ = business_.methods(*store_, reader);
+    dead_letters_ = std::make_unique<serving::DeadLetterService>(
+        *store_, *cursors_,
+        [trust_domain](const grpc::CallbackServerContext& context) -> absl::StatusOr<std::string> {
+          ASSIGN_OR_RETURN(const serving::Identity identity, serving::RequireOperator(context, trust_domain));
+          return StrCat("operator/", identity.name);
+        });
     ASSIGN_OR_RETURN(server_, serving::Server::Start({.address = config.listen.at(service_), .tls = config.tls},
-                                                     {sync_.get(), tail_.get(), methods_.get()}));
+                                                     {sync_.get(), tail_.get(), methods_.get(), dead_letters_.get()}));
     return absl::OkStatus();
   }
 
@@ -170,6 +177,7 @@ class Node final : public ServiceNode {
   std::unique_ptr<retention::Retention> retention_;
   std::unique_ptr<ingest::SyncService> sync_;
   std::unique_ptr<grpc::Service> methods_;
+  std::unique_ptr<serving::DeadLetterService> dead_letters_;
   std::unique_ptr<serving::Server> server_;
 };
 

@@ -48,19 +48,11 @@ bool IsVerdict(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status) || absl::IsAlreadyExists(status);
 }
 
-// The statement may be at fault rather than disk, lock or connection.
-bool MayBePoison(const absl::Status& status) {
+}  // namespace
+
+bool SqlCursorStore::MayBePoison(const absl::Status& status) {
   return absl::IsInternal(status) || absl::IsUnknown(status) || absl::IsUnimplemented(status);
 }
-
-std::optional<Queue> QueueFromName(std::string_view name) {
-  for (const Queue queue : kAllQueues) {
-    if (QueueName(queue) == name) return queue;
-  }
-  return std::nullopt;
-}
-
-}  // namespace
 
 store::Component Schema() {
   return {"ingest",
@@ -197,6 +189,13 @@ absl::Status SqlCursorStore::ApplyItems(store::Transaction& transaction, const L
 
 absl::Status SqlCursorStore::ApplyRecord(store::Transaction& transaction, const Origin& origin, const Item& item,
                                          bool shop_confirmed, EventId& id, Attempt& attempt) {
+  ASSIGN_OR_RETURN(std::string refusal, TakeEffect(transaction, origin, item, shop_confirmed, id, attempt));
+  return refusal.empty() ? absl::OkStatus() : Bury(transaction, origin, item, std::move(refusal), attempt);
+}
+
+absl::StatusOr<std::string> SqlCursorStore::TakeEffect(store::Transaction& transaction, const Origin& origin,
+                                                       const Item& item, bool shop_confirmed, EventId& id,
+                                                       Attempt& attempt) {
   const event::v1::DeviceEvent& event = event_;
   const Examined examined = Examine(item.bytes, origin, event_);
   id = EventId::FromBytes(event.event_id()).value_or(EventId{});
@@ -204,33 +203,37 @@ absl::Status SqlCursorStore::ApplyRecord(store::Transaction& transaction, const 
     ++attempt.foreign;
     RETURN_IF_ERROR(Audit(transaction, clock_.WallMs(), origin.gateway, "foreign",
                           StrCat(QueueName(origin.queue), " ", origin.number, ": ", examined.reason)));
-    return Bury(transaction, origin, item, examined.reason, attempt);
+    return examined.reason;
   }
-  if (examined.finding == Finding::kDead) return Bury(transaction, origin, item, examined.reason, attempt);
-  if (!shop_confirmed) return Bury(transaction, origin, item, "shop_unknown", attempt);
+  if (examined.finding == Finding::kDead) return examined.reason;
+  if (!shop_confirmed) return "shop_unknown";
   if (examined.finding == Finding::kKeep) {
     ++attempt.kept;
-    return transaction
-        .Run(kKeep, origin.gateway, origin.shop, origin.epoch.id.ToHex(), QueueName(origin.queue), origin.number,
-             store::Bytes{item.bytes}, clock_.WallMs())
-        .status();
+    RETURN_IF_ERROR(transaction
+                        .Run(kKeep, origin.gateway, origin.shop, origin.epoch.id.ToHex(), QueueName(origin.queue),
+                             origin.number, store::Bytes{item.bytes}, clock_.WallMs())
+                        .status());
+    return "";
   }
   if (event.has_clock_fix()) {
     ++attempt.applied;
     const auto& fix = event.clock_fix();
-    return transaction
-        .Run(kInsertClockFix, origin.gateway, Id128::FromBytes(fix.boot_id())->ToHex(), QueueName(origin.queue),
-             fix.offset_ms(), static_cast<int>(fix.quality()), origin.epoch.id.ToHex(), origin.number)
-        .status();
+    RETURN_IF_ERROR(transaction
+                        .Run(kInsertClockFix, origin.gateway, Id128::FromBytes(fix.boot_id())->ToHex(),
+                             QueueName(origin.queue), fix.offset_ms(), static_cast<int>(fix.quality()),
+                             origin.epoch.id.ToHex(), origin.number)
+                        .status());
+    return "";
   }
   const absl::Status status = applier_.Apply(transaction, origin, event, events_);
   if (status.ok()) {
     ++attempt.applied;
-    return status;
+    return "";
   }
   if (!IsVerdict(status)) return status;
   if (absl::IsAlreadyExists(status)) ++attempt.conflicts;
-  return Bury(transaction, origin, item, std::string(MessageOf(status)), attempt);
+  // An empty one would say that it took effect.
+  return status.message().empty() ? std::string("refused") : std::string(MessageOf(status));
 }
 
 absl::Status SqlCursorStore::Bury(store::Transaction& transaction, const Origin& origin, const Item& item,

@@ -16,6 +16,7 @@
 #include "cloud/eventbus/event_bus.h"
 #include "cloud/ingest/apply.h"
 #include "cloud/ingest/cursor_store.h"
+#include "cloud/ingest/dead_letters.h"
 #include "cloud/ingest/lease_time.h"
 #include "cloud/store/store.h"
 
@@ -63,6 +64,13 @@ class SqlCursorStore final : public CursorStore {
   absl::Status Renew(const Lease& lease) override;
   void Release(const Lease& lease) override;
 
+  // Operators' business, under who they are (dead_letters.h has the reading half). A record is applied again as what it
+  // came as, in one transaction with its removal: at most once by its event_id, and late. NotFound: no such dead letter,
+  // or none any more; other errors: the store failed, and nothing has changed.
+  absl::StatusOr<Requeued> Requeue(const DeadLetterKey& key, std::string_view who);
+  // `why` goes into the audit.
+  absl::Status Drop(const DeadLetterKey& key, std::string_view who, std::string_view why);
+
   // The database came back from a backup: a new generation, which gateways see in Welcome.
   absl::Status NewGeneration();
 
@@ -81,6 +89,8 @@ class SqlCursorStore final : public CursorStore {
   SqlCursorStore(CursorStoreOptions options, store::Store& store, Applier& applier, eventbus::Writer& events,
                  const Clock& clock, Random& random);
   static Id128 NewId(Random& random);
+  // The statement may be at fault rather than disk, lock or connection.
+  static bool MayBePoison(const absl::Status& status);
   absl::Status ApplyKept();
   absl::Status ReadGeneration();
   // `verdict`: if set, the first accepted record becomes a dead letter with this reason instead of being applied.
@@ -89,6 +99,11 @@ class SqlCursorStore final : public CursorStore {
                           std::span<const Item> items, const std::string* verdict, Attempt& attempt);
   absl::Status ApplyRecord(store::Transaction& transaction, const Origin& origin, const Item& item, bool shop_confirmed,
                            EventId& id, Attempt& attempt);
+  // The reason why it never can; empty: it has its effect, or is kept for a version that knows its kind.
+  absl::StatusOr<std::string> TakeEffect(store::Transaction& transaction, const Origin& origin, const Item& item,
+                                         bool shop_confirmed, EventId& id, Attempt& attempt);
+  absl::Status RequeueOne(store::Transaction& transaction, const DeadLetterKey& key, std::string_view who,
+                          Attempt& attempt, Requeued& requeued);
   absl::Status Bury(store::Transaction& transaction, const Origin& origin, const Item& item, std::string reason,
                     Attempt& attempt);
   absl::Status CheckLease(store::Transaction& transaction, const Lease& lease);

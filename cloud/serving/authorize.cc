@@ -23,6 +23,12 @@ absl::StatusOr<Identity> RequireGateway(const grpc::ServerContextBase& context, 
   return identity;
 }
 
+absl::StatusOr<Identity> RequireOperator(const grpc::ServerContextBase& context, const std::string& trust_domain) {
+  ASSIGN_OR_RETURN(Identity identity, CallerOf(context, trust_domain));
+  if (identity.role != Identity::Role::kOperator) return absl::PermissionDeniedError("for operators only");
+  return identity;
+}
+
 grpc::Status RequireReader(const grpc::ServerContextBase& context, const std::string& trust_domain) {
   const absl::StatusOr<Identity> identity = CallerOf(context, trust_domain);
   if (!identity.ok()) return ToGrpc(identity.status());

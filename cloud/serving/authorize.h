@@ -1,4 +1,5 @@
-// Who may call what: gateways their own stream, services and operators the read methods; never by metadata or body.
+// Who may call what: gateways their own stream, services and operators the read methods, operators alone what changes
+// something; never by metadata or body.
 #pragma once
 
 #include <string>
@@ -18,6 +19,9 @@ absl::StatusOr<Identity> CallerOf(const grpc::ServerContextBase& context, const 
 
 // The gateway that calls; PermissionDenied for anybody else.
 absl::StatusOr<Identity> RequireGateway(const grpc::ServerContextBase& context, const std::string& trust_domain);
+
+// The operator who calls; PermissionDenied for anybody else.
+absl::StatusOr<Identity> RequireOperator(const grpc::ServerContextBase& context, const std::string& trust_domain);
 
 // OK for services and operators; PERMISSION_DENIED for gateways.
 grpc::Status RequireReader(const grpc::ServerContextBase& context, const std::string& trust_domain);

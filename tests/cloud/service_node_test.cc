@@ -13,6 +13,7 @@
 #include "cloud/eventbus/outbox_trim.h"
 #include "sluice/attendance/v1/attendance.grpc.pb.h"
 #include "sluice/bus/v1/bus.grpc.pb.h"
+#include "sluice/ingest/v1/dead_letters.grpc.pb.h"
 #include "sluice/inventory/v1/inventory.grpc.pb.h"
 #include "sluice/shop/v1/shop.grpc.pb.h"
 #include "tests/cloud/fixture.h"
@@ -223,24 +224,30 @@ TEST_F(ServiceNodeTest, ATailLearnsThatWhatItAsksForIsNoLongerHeld) {
   EXPECT_THAT(tail(4, 0, grpc::StatusCode::OK), ElementsAre(5));
 }
 
-TEST_F(ServiceNodeTest, OnlyGatewaysMaySyncAndOnlyOthersMayRead) {
+TEST_F(ServiceNodeTest, GatewaysSyncOthersReadAndOperatorsAloneHandleDeadLetters) {
   auto node = Start("shop");
   ASSERT_NE(node, nullptr);
   struct Case {
     std::string name;
     fakes::TestCertificate certificate;
-    grpc::StatusCode sync, read;
+    grpc::StatusCode sync, read, operate;
   };
   const std::vector<Case> cases = {
-      {"gateway", gateway_, grpc::StatusCode::OK, grpc::StatusCode::PERMISSION_DENIED},
-      {"service", service_, grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::OK},
-      {"operator", operator_, grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::OK},
-      {"no URI", IssueUris({}), grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::UNAUTHENTICATED},
+      {"gateway", gateway_, grpc::StatusCode::OK, grpc::StatusCode::PERMISSION_DENIED,
+       grpc::StatusCode::PERMISSION_DENIED},
+      {"service", service_, grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::OK,
+       grpc::StatusCode::PERMISSION_DENIED},
+      {"operator", operator_, grpc::StatusCode::PERMISSION_DENIED, grpc::StatusCode::OK, grpc::StatusCode::NOT_FOUND},
+      {"no URI", IssueUris({}), grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::UNAUTHENTICATED,
+       grpc::StatusCode::UNAUTHENTICATED},
       {"two URIs", IssueUris({"spiffe://sluice.test/operator/ada", "spiffe://sluice.test/shop/shop-1/gateway/gw"}),
-       grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::UNAUTHENTICATED},
+       grpc::StatusCode::UNAUTHENTICATED, grpc::StatusCode::UNAUTHENTICATED,
+       grpc::StatusCode::UNAUTHENTICATED},
       {"other domain", IssueUris({"spiffe://evil.test/operator/ada"}), grpc::StatusCode::UNAUTHENTICATED,
+       grpc::StatusCode::UNAUTHENTICATED,
        grpc::StatusCode::UNAUTHENTICATED},
       {"other role", IssueUris({"spiffe://sluice.test/root/ada"}), grpc::StatusCode::UNAUTHENTICATED,
+       grpc::StatusCode::UNAUTHENTICATED,
        grpc::StatusCode::UNAUTHENTICATED},
   };
   for (const Case& c : cases) {
@@ -257,7 +264,65 @@ TEST_F(ServiceNodeTest, OnlyGatewaysMaySyncAndOnlyOthersMayRead) {
     while (tail->Read(&response)) {
     }
     EXPECT_EQ(tail->Finish().error_code(), c.read);
+    const auto letters = ingest::v1::DeadLetters::NewStub(channel);
+    const std::string id = "gw/shop-bulk/" + IdOf(1).ToHex() + "/1";
+    grpc::ClientContext contexts[4];
+    ingest::v1::ListDeadLettersResponse listed;
+    // An operator's list is empty, and the letter is none; nobody else gets so far.
+    EXPECT_EQ(letters->ListDeadLetters(&contexts[0], {}, &listed).error_code(),
+              c.operate == grpc::StatusCode::NOT_FOUND ? grpc::StatusCode::OK : c.operate);
+    ingest::v1::GetDeadLetterRequest get;
+    get.set_id(id);
+    ingest::v1::GetDeadLetterResponse got;
+    EXPECT_EQ(letters->GetDeadLetter(&contexts[1], get, &got).error_code(), c.operate);
+    ingest::v1::RequeueDeadLetterRequest requeue;
+    requeue.set_id(id);
+    ingest::v1::RequeueDeadLetterResponse requeued;
+    EXPECT_EQ(letters->RequeueDeadLetter(&contexts[2], requeue, &requeued).error_code(), c.operate);
+    ingest::v1::DropDeadLetterRequest drop;
+    drop.set_id(id);
+    drop.set_reason("test");
+    ingest::v1::DropDeadLetterResponse dropped;
+    EXPECT_EQ(letters->DropDeadLetter(&contexts[3], drop, &dropped).error_code(), c.operate);
   }
+}
+
+TEST_F(ServiceNodeTest, AnOperatorRequeuesWhatCouldNotBeAccepted) {
+  auto node = Start("attendance");
+  ASSERT_NE(node, nullptr);
+  TestGateway gateway(DialAs(*node, gateway_), "gw");
+  // Of a shop that no certificate of the gateway has named yet.
+  ASSERT_TRUE(gateway.Hello(sync::v1::QUEUE_ATTENDANCE, IdOf(1), "shop-2"));
+  auto punch = NewEvent(1, "door", 1);
+  punch.mutable_punch()->set_user("42");
+  ASSERT_TRUE(gateway.Send(IdOf(1), 1, {punch.SerializeAsString()}));
+  sync::v1::Ack ack;
+  ASSERT_TRUE(gateway.AwaitAck(1, &ack));
+  ASSERT_EQ(ack.dead_letters_size(), 1);
+  EXPECT_TRUE(gateway.End().ok());
+
+  const auto letters = ingest::v1::DeadLetters::NewStub(DialAs(*node, operator_));
+  grpc::ClientContext contexts[3];
+  ingest::v1::ListDeadLettersResponse listed;
+  ASSERT_TRUE(letters->ListDeadLetters(&contexts[0], {}, &listed).ok());
+  ASSERT_EQ(listed.dead_letters_size(), 1);
+  ingest::v1::RequeueDeadLetterRequest request;
+  request.set_id(listed.dead_letters(0).id());
+  ingest::v1::RequeueDeadLetterResponse response;
+  ASSERT_TRUE(letters->RequeueDeadLetter(&contexts[1], request, &response).ok());
+  EXPECT_EQ(response.outcome(), "refused");
+  EXPECT_EQ(response.reason(), "shop_unknown");
+
+  TestGateway moved(DialAs(*node, authority_.IssueGateway("shop-2", "gw")), "gw");
+  ASSERT_TRUE(moved.Hello(sync::v1::QUEUE_ATTENDANCE, IdOf(1), "shop-2"));
+  sync::v1::ServerFrame frame;
+  ASSERT_TRUE(moved.Read(frame));
+  ASSERT_TRUE(letters->RequeueDeadLetter(&contexts[2], request, &response).ok());
+  EXPECT_EQ(response.outcome(), "applied");
+  node->Drain();
+  const auto lines = Lines(folder_.path() + "/attendance-events.jsonl");
+  ASSERT_EQ(lines.size(), 1u);
+  EXPECT_EQ(lines[0]["data"]["shopId"], "shop-2");
 }
 
 TEST_F(ServiceNodeTest, HelloInAnotherGatewaysNameIsRefused) {

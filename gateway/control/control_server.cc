@@ -45,6 +45,12 @@ class Service final : public v1::Control::CallbackService {
     return Answer(context, grpc::Status::OK);
   }
 
+  grpc::ServerUnaryReactor* ListDeadLetters(grpc::CallbackServerContext* context, const v1::ListDeadLettersRequest*,
+                                            v1::ListDeadLettersResponse* response) override {
+    *response = source_.ListDeadLetters();
+    return Answer(context, grpc::Status::OK);
+  }
+
   grpc::ServerUnaryReactor* SyncNow(grpc::CallbackServerContext* context, const v1::SyncNowRequest*,
                                     v1::SyncNowResponse* response) override {
     *response = source_.SyncNow();

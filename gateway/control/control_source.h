@@ -31,6 +31,7 @@ class ControlSource {
   virtual v1::GetStatusResponse GetStatus() = 0;
   virtual v1::ListDevicesResponse ListDevices() = 0;
   virtual v1::ListQueuesResponse ListQueues() = 0;
+  virtual v1::ListDeadLettersResponse ListDeadLetters() = 0;
   // NotFound if nothing is known of the event (any more).
   virtual absl::StatusOr<v1::TraceResponse> Trace(const EventId& id) = 0;
   // Every link that waits tries at once (unless the cloud told it to wait).

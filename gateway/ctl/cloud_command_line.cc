@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "gateway/ctl/cloud_dead_letters_command.h"
 #include "gateway/ctl/cloud_devices_command.h"
 #include "gateway/ctl/cloud_events_command.h"
 #include "gateway/ctl/cloud_punches_command.h"
@@ -18,6 +19,7 @@ struct CloudArguments {
   std::string run_json, shop_id, product_id, employee_id;
   uint64_t limit = 0;
   CloudEventsOptions events;
+  DeadLettersOptions letters;
 };
 
 }  // namespace
@@ -84,6 +86,30 @@ void AddCloudCommands(CLI::App& app, std::function<int(const Session&)>& run) {
   command(events, [](const Session& session, const CloudArguments& a) {
     return RunCloudEvents(session, a.target, a.events);
   });
+
+  CLI::App* letters = cloud->add_subcommand("dead-letters", "what the services could never accept");
+  letters->require_subcommand(1)->fallthrough();
+  CLI::App* list = letters->add_subcommand("list", "oldest first, with the reasons");
+  list->add_option("--service", arguments->letters.services, "only of these services")
+      ->check(CLI::IsMember({"shop", "inventory", "attendance"}));
+  list->add_option("--gateway", arguments->letters.gateway_id, "only of this gateway");
+  list->add_option("--limit", arguments->letters.limit, "at most N rows (default: all)");
+  command(list, [](const Session& session, const CloudArguments& a) {
+    return RunCloudListDeadLetters(session, a.target, a.letters);
+  });
+  const auto add_letter = [&](const char* name, const char* help, auto run_letter) {
+    CLI::App* sub = letters->add_subcommand(name, help);
+    sub->add_option("id", arguments->letters.id, "as list shows it")->required();
+    command(sub, [run_letter](const Session& session, const CloudArguments& a) {
+      return run_letter(session, a.target, a.letters);
+    });
+    return sub;
+  };
+  add_letter("show", "one of them: reason, origin, bytes", RunCloudShowDeadLetter);
+  add_letter("requeue", "applies it again, late; exit code 1 if it is refused again", RunCloudRequeueDeadLetter);
+  add_letter("drop", "lets it go for good", RunCloudDropDeadLetter)
+      ->add_option("--reason", arguments->letters.reason, "why, for the audit")
+      ->required();
 }
 
 }  // namespace sluice::ctl

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "gateway/ctl/cloud_command_line.h"
+#include "gateway/ctl/dead_letters_command.h"
 #include "gateway/ctl/devices_command.h"
 #include "gateway/ctl/exit_code.h"
 #include "gateway/ctl/listener_command.h"
@@ -67,6 +68,11 @@ int RunCommandLine(int argc, const char* const* argv, std::ostream& out, std::os
   });
   app.add_subcommand("devices", "devices that the gateway has heard")->callback([&] { run = RunDevices; });
   app.add_subcommand("queues", "what waits for the cloud, and how each link is")->callback([&] { run = RunQueues; });
+
+  CLI::App* letters = app.add_subcommand("dead-letters", "what the cloud could never accept of ours, and why");
+  letters->fallthrough();
+  letters->add_subcommand("list", "since the start; also without this word");
+  letters->callback([&] { run = RunDeadLetters; });
 
   TailOptions tail_options;
   bool no_follow = false;

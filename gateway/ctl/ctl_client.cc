@@ -41,6 +41,9 @@ class CtlClientImpl final : public CtlClient {
   absl::StatusOr<pb::SyncNowResponse> SyncNow() override {
     return Unary<pb::SyncNowResponse>(&pb::Control::Stub::SyncNow, pb::SyncNowRequest());
   }
+  absl::StatusOr<pb::ListDeadLettersResponse> ListDeadLetters() override {
+    return Unary<pb::ListDeadLettersResponse>(&pb::Control::Stub::ListDeadLetters, pb::ListDeadLettersRequest());
+  }
 
   absl::Status Tail(const pb::TailRequest& request, std::function<bool(const pb::TailedEvent&)> each) override {
     return ReadStream<pb::TailedEvent>([&](grpc::ClientContext* context) { return stub_->Tail(context, request); },

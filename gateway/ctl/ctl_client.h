@@ -25,6 +25,7 @@ class CtlClient {
   virtual absl::StatusOr<pb::ListQueuesResponse> ListQueues() = 0;
   virtual absl::StatusOr<pb::TraceResponse> Trace(const std::string& event_id) = 0;
   virtual absl::StatusOr<pb::SyncNowResponse> SyncNow() = 0;
+  virtual absl::StatusOr<pb::ListDeadLettersResponse> ListDeadLetters() = 0;
 
   // Calls `each` for every message until the stream ends (OK without follow), `each` returns false (OK), or Cancel.
   virtual absl::Status Tail(const pb::TailRequest& request, std::function<bool(const pb::TailedEvent&)> each) = 0;

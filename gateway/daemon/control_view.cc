@@ -170,6 +170,23 @@ pb::ListQueuesResponse ControlView::ListQueues() {
   return response;
 }
 
+pb::ListDeadLettersResponse ControlView::ListDeadLetters() {
+  pb::ListDeadLettersResponse response;
+  for (const DeadLetterEntry& letter : rooms_.dead_letters.List()) {
+    auto* added = response.add_dead_letters();
+    const std::string epoch = letter.epoch.ToHex();
+    added->set_id(StrCat(rooms_.gateway, "/", QueueName(letter.queue), "/", epoch, "/", letter.number));
+    added->set_queue(std::string(QueueName(letter.queue)));
+    added->set_epoch(epoch);
+    added->set_number(letter.number);
+    added->set_reason(letter.reason);
+    added->set_at_ms(letter.at_ms);
+    if (letter.event_id && !letter.event_id->IsZero()) added->set_event_id(letter.event_id->ToUuid());
+  }
+  response.set_forgotten(rooms_.dead_letters.forgotten());
+  return response;
+}
+
 absl::StatusOr<pb::TraceResponse> ControlView::Trace(const EventId& id) {
   auto found = rooms_.outbox.Find(id);
   if (!found.ok()) return found.status();

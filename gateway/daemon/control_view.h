@@ -9,6 +9,7 @@
 #include "devices/driver.h"
 #include "gateway/control/control_source.h"
 #include "gateway/control/ring_watcher.h"
+#include "gateway/daemon/dead_letter_log.h"
 #include "gateway/health/warnings.h"
 #include "gateway/intake/intake.h"
 #include "gateway/journal/journal.h"
@@ -25,6 +26,7 @@ struct Rooms {
   outbox::Outbox& outbox;
   sync::Uplink& uplink;
   const std::vector<std::unique_ptr<devices::Driver>>& drivers;
+  const DeadLetterLog& dead_letters;
   health::Warnings& warnings;
   health::Counters& counters;
   const Clock& clock;
@@ -39,6 +41,7 @@ class ControlView final : public control::ControlSource {
   control::v1::GetStatusResponse GetStatus() override;
   control::v1::ListDevicesResponse ListDevices() override;
   control::v1::ListQueuesResponse ListQueues() override;
+  control::v1::ListDeadLettersResponse ListDeadLetters() override;
   absl::StatusOr<control::v1::TraceResponse> Trace(const EventId& id) override;
   control::v1::SyncNowResponse SyncNow() override;
   std::unique_ptr<control::Stream<control::v1::TailedEvent>> Tail(const control::v1::TailRequest& request,

@@ -17,6 +17,7 @@
 #include "devices/all_drivers.h"
 #include "gateway/control/control_server.h"
 #include "gateway/daemon/control_view.h"
+#include "gateway/daemon/dead_letter_log.h"
 #include "gateway/daemon/hardware_id.h"
 #include "gateway/daemon/room_options.h"
 #include "gateway/daemon/warning_rules.h"
@@ -50,14 +51,16 @@ class IntakeSnapshots final : public outbox::Snapshots {
 // What the links have to say, into log and warnings.
 class LinkObserver final : public sync::Observer {
  public:
-  LinkObserver(WarningRules& rules, std::function<void(const std::string&)> shop_changed)
-      : rules_(rules), shop_changed_(std::move(shop_changed)) {}
+  LinkObserver(WarningRules& rules, std::function<void(const std::string&)> shop_changed,
+               std::function<void(DeadLetterEntry)> dead_letter)
+      : rules_(rules), shop_changed_(std::move(shop_changed)), dead_letter_(std::move(dead_letter)) {}
   void OnAlarm(Queue queue, sync::Alarm alarm, const std::string& text) override {
     rules_.Happened(StrCat("sync_", sync::AlarmName(alarm), "_", QueueName(queue)), text);
   }
   void OnDeadLetter(Queue queue, const EpochId& epoch, uint64_t number, const std::string& reason) override {
     spdlog::warn("queue={} epoch={} number={} the cloud put an event among its dead letters: {}", QueueName(queue),
                  epoch.ToHex(), number, reason);
+    dead_letter_({.queue = queue, .epoch = epoch, .number = number, .reason = reason});
   }
 
   void OnShopChanged(const std::string& shop) override {
@@ -68,6 +71,7 @@ class LinkObserver final : public sync::Observer {
  private:
   WarningRules& rules_;
   const std::function<void(const std::string&)> shop_changed_;
+  const std::function<void(DeadLetterEntry)> dead_letter_;
 };
 
 class DaemonImpl final : public Daemon {
@@ -84,6 +88,7 @@ class DaemonImpl final : public Daemon {
   absl::Status OpenLinks(const config::Config& config);
   absl::Status OpenSources(const config::Config& config, const std::string& gateway);
   absl::Status OpenControl();
+  void NoteDeadLetter(DeadLetterEntry letter);
   void ReportStart();
 
   // In the order of construction; destroyed in the reverse.
@@ -93,7 +98,9 @@ class DaemonImpl final : public Daemon {
   health::Counters counters_;
   health::Warnings warnings_{clock_, counters_};
   WarningRules rules_{warnings_, clock_};
-  LinkObserver link_observer_{rules_, [this](const std::string& shop) { intake_->SetShop(shop); }};
+  DeadLetterLog dead_letters_;
+  LinkObserver link_observer_{rules_, [this](const std::string& shop) { intake_->SetShop(shop); },
+                              [this](DeadLetterEntry letter) { NoteDeadLetter(std::move(letter)); }};
   LockFile lock_;
   std::optional<SealKey> seal_key_;
   std::unique_ptr<journal::Journal> journal_;
@@ -126,6 +133,7 @@ absl::Status DaemonImpl::Open(const config::Config& config) {
                                               .outbox = *outbox_,
                                               .uplink = *uplink_,
                                               .drivers = drivers_,
+                                              .dead_letters = dead_letters_,
                                               .warnings = warnings_,
                                               .counters = counters_,
                                               .clock = clock_,
@@ -191,6 +199,13 @@ absl::Status DaemonImpl::OpenSources(const config::Config& config, const std::st
     if (driver->receipts() != nullptr) intake_->SetReceiptChannel(driver->Status().name, driver->receipts());
   }
   return absl::OkStatus();
+}
+
+// On the uplink's thread, while the outbox still holds the event.
+void DaemonImpl::NoteDeadLetter(DeadLetterEntry letter) {
+  letter.event_id = outbox_->IdAt(letter.queue, letter.epoch, letter.number);
+  letter.at_ms = clock_.WallMs();
+  dead_letters_.Add(std::move(letter));
 }
 
 // Nobody is kept from selling because nobody can look: a socket that cannot be made is tried again. Another daemon on it is

@@ -115,6 +115,7 @@ class FakeControlSource final : public ControlSource {
     *response.mutable_queues() = status.queues();
     return response;
   }
+  v1::ListDeadLettersResponse ListDeadLetters() override { return dead_letters; }
   absl::StatusOr<v1::TraceResponse> Trace(const EventId& id) override {
     if (id != known) return absl::NotFoundError("nothing is known of " + id.ToUuid());
     v1::TraceResponse response;
@@ -171,6 +172,7 @@ class FakeControlSource final : public ControlSource {
   const EventId known = *EventId::Parse("01890a5d-ac96-774b-bcce-b302099a8057");
   v1::GetStatusResponse status;
   v1::ListDevicesResponse devices;
+  v1::ListDeadLettersResponse dead_letters;
   TestRing<v1::TailedEvent> events{64};
   TestRing<v1::RejectedMessage> rejected{64};
   std::atomic<int> syncs{0}, tails{0};

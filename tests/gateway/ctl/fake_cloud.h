@@ -12,6 +12,7 @@
 
 #include "sluice/attendance/v1/attendance.grpc.pb.h"
 #include "sluice/bus/v1/bus.grpc.pb.h"
+#include "sluice/ingest/v1/dead_letters.grpc.pb.h"
 #include "sluice/inventory/v1/inventory.grpc.pb.h"
 #include "sluice/shop/v1/shop.grpc.pb.h"
 #include "tests/fakes/test_certificates.h"
@@ -35,7 +36,7 @@ class FakeCloud {
  public:
   // Serves at once; `port` 0 takes a free one.
   explicit FakeCloud(const fakes::TestAuthority& authority, int port = 0)
-      : shop_(*this), inventory_(*this), attendance_(*this), bus_(*this) {
+      : shop_(*this), inventory_(*this), attendance_(*this), bus_(*this), letters_(*this) {
     const auto certificate = authority.IssueService("all");
     grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY);
     tls.pem_root_certs = authority.certificate_pem();
@@ -46,6 +47,7 @@ class FakeCloud {
     builder.RegisterService(&inventory_);
     builder.RegisterService(&attendance_);
     builder.RegisterService(&bus_);
+    builder.RegisterService(&letters_);
     server_ = builder.BuildAndStart();
   }
   ~FakeCloud() {
@@ -70,6 +72,10 @@ class FakeCloud {
   std::vector<shop::v1::Device> devices;
   std::vector<inventory::v1::StockLevel> levels;
   std::vector<attendance::v1::Punch> punches;
+  // All services have the same ones. A requeue ends as `outcome` says.
+  std::vector<ingest::v1::GetDeadLetterResponse> letters;
+  ingest::v1::RequeueDeadLetterResponse outcome;
+  std::vector<std::string> dropped;   // "<id>: <reason>"
 
  private:
   struct Shop final : shop::v1::ShopService::Service {
@@ -111,6 +117,40 @@ class FakeCloud {
     }
     FakeCloud& cloud;
   };
+  struct Letters final : ingest::v1::DeadLetters::Service {
+    explicit Letters(FakeCloud& owner) : cloud(owner) {}
+    grpc::Status ListDeadLetters(grpc::ServerContext*, const ingest::v1::ListDeadLettersRequest* request,
+                                 ingest::v1::ListDeadLettersResponse* response) override {
+      std::vector<ingest::v1::DeadLetter> rows;
+      for (const auto& letter : cloud.letters) {
+        const auto& row = letter.dead_letter();
+        if (request->gateway_id().empty() || request->gateway_id() == row.gateway_id()) rows.push_back(row);
+      }
+      response->set_next_page_token(cloud.pages.Serve(rows, request->page_token(),
+                                                      [&](const auto& row) { *response->add_dead_letters() = row; }));
+      return grpc::Status::OK;
+    }
+    grpc::Status GetDeadLetter(grpc::ServerContext*, const ingest::v1::GetDeadLetterRequest* request,
+                               ingest::v1::GetDeadLetterResponse* response) override {
+      for (const auto& letter : cloud.letters) {
+        if (letter.dead_letter().id() != request->id()) continue;
+        *response = letter;
+        return grpc::Status::OK;
+      }
+      return {grpc::StatusCode::NOT_FOUND, "no such dead letter"};
+    }
+    grpc::Status RequeueDeadLetter(grpc::ServerContext*, const ingest::v1::RequeueDeadLetterRequest*,
+                                   ingest::v1::RequeueDeadLetterResponse* response) override {
+      *response = cloud.outcome;
+      return grpc::Status::OK;
+    }
+    grpc::Status DropDeadLetter(grpc::ServerContext*, const ingest::v1::DropDeadLetterRequest* request,
+                                ingest::v1::DropDeadLetterResponse*) override {
+      cloud.dropped.push_back(request->id() + ": " + request->reason());
+      return grpc::Status::OK;
+    }
+    FakeCloud& cloud;
+  };
   struct Bus final : bus::v1::EventBus::Service {
     explicit Bus(FakeCloud& owner) : cloud(owner) {}
     grpc::Status Tail(grpc::ServerContext*, const bus::v1::TailRequest* request,
@@ -141,6 +181,7 @@ class FakeCloud {
   Inventory inventory_;
   Attendance attendance_;
   Bus bus_;
+  Letters letters_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

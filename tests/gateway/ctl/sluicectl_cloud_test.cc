@@ -54,6 +54,10 @@ class SluicectlCloudTest : public testing::Test {
     return RunProgram(Command(std::move(arguments)), {"TZ=UTC", "https_proxy=http://127.0.0.1:9", "http_proxy=http://127.0.0.1:9"});
   }
 
+  static std::string LetterId(int number) {
+    return "gw-1/inventory/11000000000000000000000000000001/" + std::to_string(number);
+  }
+
   fakes::TestAuthority authority_;
   std::unique_ptr<FakeCloud> cloud_;
   std::string folder_;
@@ -136,6 +140,74 @@ TEST_F(SluicectlCloudTest, FollowsAServiceThroughItsRestart) {
   EXPECT_EQ(json::parse(line)["envelope"]["eventType"], "C") << "taken up where it was";
   events.Signal(SIGTERM);
   EXPECT_EQ(events.Wait().exit_code, -SIGTERM);
+}
+
+TEST_F(SluicectlCloudTest, ListsAndShowsDeadLetters) {
+  for (int i = 3; i >= 1; --i) {
+    ingest::v1::GetDeadLetterResponse letter;
+    auto& row = *letter.mutable_dead_letter();
+    row.set_id(LetterId(i));
+    row.set_gateway_id(i == 3 ? "gw-2" : "gw-1");
+    row.set_kind("sale");
+    row.set_reason("conflict \x1b[5m");
+    row.set_at_ms(1'700'000'000'000 + i);
+    row.set_size(3);
+    letter.set_record("\xff\x01\x02");
+    if (i == 1) letter.set_event_json(R"({"sale":{"product_id":"cola"}})");
+    cloud_->letters.push_back(letter);
+  }
+  const auto text = Run({"dead-letters", "list", "--service", "inventory"});
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  EXPECT_THAT(text.out, AllOf(HasSubstr("conflict \\x1b[5m"), Not(HasSubstr("\x1b"))));
+  EXPECT_LT(text.out.find(LetterId(1)), text.out.find(LetterId(2))) << "oldest first";
+  const auto listed = json::parse(Run({"dead-letters", "list", "--json"}).out)["dead_letters"];
+  EXPECT_EQ(listed.size(), 9u) << "three of each of three services";
+  EXPECT_EQ(listed[0]["at_ms"], 1'700'000'000'001);
+  EXPECT_EQ(json::parse(Run({"dead-letters", "list", "--gateway", "gw-2", "--limit", "2", "--json"}).out)["dead_letters"].size(), 2u);
+
+  EXPECT_THAT(Run({"dead-letters", "show", LetterId(1)}).out, AllOf(HasSubstr("cola"), HasSubstr("conflict")));
+  EXPECT_THAT(Run({"dead-letters", "show", LetterId(2)}).out, HasSubstr("does not decode"));
+  const auto shown = json::parse(Run({"dead-letters", "show", LetterId(1), "--json"}).out);
+  EXPECT_EQ(shown["event"]["sale"]["product_id"], "cola");
+  EXPECT_EQ(shown["record_base64"], "/wEC");
+  EXPECT_EQ(shown["dead_letter"]["reason"], "conflict \x1b[5m");
+  EXPECT_TRUE(json::parse(Run({"dead-letters", "show", LetterId(2), "--json"}).out)["event"].is_null());
+
+  EXPECT_EQ(Run({"dead-letters", "show", LetterId(9)}).exit_code, 1);
+  const auto wrong = Run({"dead-letters", "show", "17"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("<gateway>/<queue>/<epoch>/<number>"));
+}
+
+TEST_F(SluicectlCloudTest, RequeuesAndDropsDeadLetters) {
+  cloud_->outcome.set_outcome("applied");
+  EXPECT_EQ(Run({"dead-letters", "requeue", LetterId(1)}).exit_code, 0);
+  cloud_->outcome.set_outcome("refused");
+  cloud_->outcome.set_reason("shop_unknown");
+  const auto refused = Run({"dead-letters", "requeue", LetterId(1)});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.out, HasSubstr("shop_unknown"));
+  const auto as_json = Run({"dead-letters", "requeue", LetterId(1), "--json"});
+  EXPECT_EQ(as_json.exit_code, 1);
+  EXPECT_EQ(json::parse(as_json.out)["outcome"], "refused");
+
+  EXPECT_EQ(Run({"dead-letters", "drop", LetterId(1)}).exit_code, 2) << "without a reason";
+  EXPECT_TRUE(cloud_->dropped.empty());
+  EXPECT_EQ(Run({"dead-letters", "drop", LetterId(1), "--reason", "a demo machine"}).exit_code, 0);
+  EXPECT_EQ(cloud_->dropped, std::vector<std::string>{LetterId(1) + ": a demo machine"});
+  EXPECT_EQ(json::parse(Run({"dead-letters", "drop", LetterId(2), "--reason", "x", "--json"}).out)["dropped"], LetterId(2));
+}
+
+TEST_F(SluicectlCloudTest, AServiceThatIsDownDoesNotHideTheOthersDeadLetters) {
+  ingest::v1::GetDeadLetterResponse letter;
+  letter.mutable_dead_letter()->set_id(LetterId(1));
+  cloud_->letters.push_back(letter);
+  auto arguments = Command({"dead-letters", "list", "--json"});
+  arguments.insert(arguments.begin() + 2, {"--attendance", "127.0.0.1:1"});
+  const auto result = RunProgram(arguments);
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.err, HasSubstr("attendance at 127.0.0.1:1"));
+  EXPECT_EQ(json::parse(result.out)["dead_letters"].size(), 2u);
 }
 
 TEST_F(SluicectlCloudTest, SaysWhatIsWrong) {

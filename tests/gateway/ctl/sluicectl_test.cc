@@ -115,6 +115,21 @@ TEST_F(SluicectlTest, ListsDevicesAndQueues) {
   EXPECT_EQ(json::parse(Run({"--json", "queues"}).out)["queues"].size(), 4u);
 }
 
+TEST_F(SluicectlTest, ListsWhatTheCloudCouldNotAccept) {
+  StartServer();
+  EXPECT_THAT(Run({"dead-letters"}).out, HasSubstr("no dead letters"));
+  auto* letter = source_.dead_letters.add_dead_letters();
+  letter->set_id("gw-1/inventory/00112233445566778899aabbccddeeff/42");
+  letter->set_event_id("01890a5d-ac96-774b-bcce-b302099a8057");
+  letter->set_reason("conflict \x1b[5m");
+  source_.dead_letters.set_forgotten(3);
+  const auto text = Run({"dead-letters", "list"});
+  EXPECT_EQ(text.exit_code, 0);
+  EXPECT_THAT(text.out, AllOf(HasSubstr(letter->id()), HasSubstr(letter->event_id()), HasSubstr("conflict \\x1b[5m"),
+                              HasSubstr("3 older ones")));
+  EXPECT_EQ(json::parse(Run({"dead-letters", "--json"}).out)["dead_letters"][0]["reason"], "conflict \x1b[5m");
+}
+
 TEST_F(SluicectlTest, TailShowsTheLastAndEnds) {
   StartServer();
   for (uint64_t i = 1; i <= 5; ++i) source_.Publish(i);

@@ -14,6 +14,9 @@ class SyncPolicy {
  public:
   static constexpr int64_t kCriticalUs = 2'000;
   static constexpr int64_t kBulkUs = 50'000;
+  // A flush of a card takes about as long: to wait this long for a near cloud that is late once in a while costs in the
+  // tail what the sync costs anyhow, and saves nearly all of them. Each takes two blocks and more of the card's life.
+  static constexpr int64_t kCriticalNearUs = 10'000;
   static constexpr int64_t kLongestUs = 200'000;
   // This many waits in a row that the cloud did not answer in time mean that acks do not flow.
   static constexpr int kMissesUntilStalled = 3;
@@ -39,10 +42,9 @@ class SyncPolicy {
 
   // Never shorter than without a link: syncing more often because the cloud is near would only wear the card.
   int64_t WaitUs(Queue queue) const {
-    const int64_t alone = IsBulk(queue) ? kBulkUs : kCriticalUs;
-    if (!Flows(queue)) return alone;
+    if (!Flows(queue)) return IsBulk(queue) ? kBulkUs : kCriticalUs;
     const int64_t smoothed = queues_[QueueIndex(queue)].smoothed_us;
-    return std::clamp(smoothed + smoothed / 2, alone, kLongestUs);
+    return std::clamp(smoothed + smoothed / 2, IsBulk(queue) ? kBulkUs : kCriticalNearUs, kLongestUs);
   }
 
   int64_t smoothed_us(Queue queue) const { return queues_[QueueIndex(queue)].smoothed_us; }

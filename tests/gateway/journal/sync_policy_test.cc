@@ -40,6 +40,13 @@ TEST(SyncPolicyTest, NeverWaitsShorterThanWithoutALink) {
   EXPECT_EQ(policy.WaitUs(kBulk), 50'000);
 }
 
+TEST(SyncPolicyTest, ANearCloudIsWaitedForAsLongAsAFlushTakes) {
+  SyncPolicy policy;
+  policy.LinkUp(kCritical, true);
+  policy.OnAck(kCritical, 500);
+  EXPECT_EQ(policy.WaitUs(kCritical), 10'000);
+}
+
 TEST(SyncPolicyTest, ACloudThatStallsIsNotWaitedForUntilItAnswersAgain) {
   SyncPolicy policy;
   policy.LinkUp(kCritical, true);

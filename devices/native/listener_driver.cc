@@ -220,6 +220,7 @@ DriverStatus ListenerSource::Status() const {
       {"paused_rate", sessions.rate_pauses},
       {"paused_window", sessions.window_pauses},
       {"paused_output", sessions.output_pauses},
+      {"paused_turn", sessions.turn_pauses},
   };
   if (status.state == MqttListenerStatus::State::kWaiting) {
     out.troubles.push_back({"down", StrCat(name_, " cannot take devices: ", status.detail)});

@@ -210,7 +210,30 @@ void MqttListenerImpl::Settle() {
       Flush(connection);
     }
   }
+  EndTurn();
   ArmTimer();
+}
+
+MqttVerdict MqttListenerImpl::Publish(uint64_t token, const MqttPublication& publication) {
+  const int64_t began_us = clock_.MonotonicUs();
+  MqttVerdict verdict = handler_.Publish(token, publication);
+  turn_us_ += clock_.MonotonicUs() - began_us;
+  return verdict;
+}
+
+// Once the handler took long, no connection's publishes are handed up before the next turn, which comes behind all that is ready
+// by now: a client that sends many does not make the others wait for more than one or two that take long.
+void MqttListenerImpl::EndTurn() {
+  if (!TurnIsOver()) {
+    turn_us_ = 0;
+  } else if (!std::exchange(next_turn_, true)) {
+    asio::post(context_, [this] {
+      next_turn_ = false;
+      turn_us_ = 0;
+      sessions_->Resume(NowMs());
+      Settle();
+    });
+  }
 }
 
 void MqttListenerImpl::ArmTimer() {

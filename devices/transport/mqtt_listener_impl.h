@@ -67,15 +67,17 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   uint16_t port() const override { return port_.load(); }
 
  private:
+  // Many publishes where the handler is quick. Where it is not, one.
+  static constexpr int64_t kTurnUs = 10'000;
+
   using Connection = ListenerConnection;
   using Phase = Connection::Phase;
   using Handle = std::shared_ptr<Connection>;
 
   // MqttHost: from inside the sessions, which must not be called back.
   void Authenticate(MqttConnection& connection, const MqttCredentials& credentials) override;
-  MqttVerdict Publish(uint64_t token, const MqttPublication& publication) override {
-    return handler_.Publish(token, publication);
-  }
+  MqttVerdict Publish(uint64_t token, const MqttPublication& publication) override;
+  bool TurnIsOver() const override { return turn_us_ >= kTurnUs; }
   void NotTaken(const MqttPublication& publication, MqttReason reason, std::string_view why) override {
     handler_.NotTaken(publication, reason, why);
   }
@@ -92,6 +94,7 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   void OnTimer();
   // Does what calls into the sessions left to be done. Every handler of the loop ends with it.
   void Settle();
+  void EndTurn();
   void ArmTimer();
   MqttListenerStatus Look(bool with_connections) const;
 
@@ -148,6 +151,8 @@ class MqttListenerImpl final : public MqttListener, public MqttHost {
   std::deque<std::pair<int64_t, std::weak_ptr<Connection>>> handshakes_, lingering_;
   std::vector<std::weak_ptr<Connection>> stuck_;
   int64_t timer_at_ms_ = INT64_MAX;
+  int64_t turn_us_ = 0;       // what the handler took of this turn
+  bool next_turn_ = false;    // is on its way
   bool awaits_accept_ = false, accept_paused_ = false, stopping_ = false;
   MqttAnswers::Mail mail_;
   MqttRefusals refusals_;

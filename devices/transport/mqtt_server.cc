@@ -82,14 +82,24 @@ void MqttServer::Lost(uint64_t token, int64_t now_ms) {
 
 void MqttServer::Resume(int64_t now_ms) {
   while (!waiting_wills_.empty() && OfferWill(waiting_wills_.front(), now_ms)) waiting_wills_.pop_front();
-  std::vector<MqttServerConnection*> all, waiting;
-  for (const auto& [id, connection] : connections_) {
-    all.push_back(connection);
-    if (connection->waits()) waiting.push_back(connection);
+  std::vector<MqttServerConnection*> all;
+  for (const auto& [id, connection] : connections_) all.push_back(connection);
+  std::sort(all.begin(), all.end(), [this](const MqttServerConnection* a, const MqttServerConnection* b) {
+    const bool a_later = a->id() <= served_last_, b_later = b->id() <= served_last_;   // its turn was in the last round
+    return a_later != b_later ? b_later : a->id() < b->id();
+  });
+  // In turn, so that none takes all of the room or of the time.
+  std::vector<MqttServerConnection*> waiting;
+  for (MqttServerConnection* connection : all) {
+    if (host_.TurnIsOver()) return;
+    served_last_ = connection->id();
+    if (connection->waits_for_turn() && !connection->waits()) connection->Resume(now_ms);
+    if (connection->waits() && connection->OfferWaiting(now_ms)) waiting.push_back(connection);
   }
-  // In turn, so that none takes all of the room.
   while (!waiting.empty()) {
-    std::erase_if(waiting, [now_ms](MqttServerConnection* connection) { return !connection->OfferWaiting(now_ms); });
+    std::erase_if(waiting, [&](MqttServerConnection* connection) {
+      return host_.TurnIsOver() || !connection->OfferWaiting(now_ms);
+    });
   }
   for (MqttServerConnection* connection : all) connection->Resume(now_ms);
 }

@@ -126,6 +126,7 @@ class MqttServer final : public MqttSessions {
   absl::flat_hash_map<std::string, std::unique_ptr<MqttServerDevice>> devices_;
   absl::flat_hash_map<uint64_t, MqttServerConnection*> connections_;
   std::deque<WaitingWill> waiting_wills_;
+  uint64_t served_last_ = 0;   // by Resume: the connection's id
   std::set<Timer> timers_;   // one at most for each connection and session
 };
 

@@ -100,6 +100,7 @@ size_t MqttServerConnection::WorkOn(std::string_view bytes, int64_t now_ms) {
 // Only publishes wait: what precedes the next one is worked on even where that one has to wait.
 MqttServerConnection::Pause MqttServerConnection::MayHandle(const MqttFrame& frame, int64_t now_ms) {
   if (frame.type != MqttType::kPublish || state_ != State::kConnected) return Pause::kNone;
+  if (server_.host().TurnIsOver()) return Pause::kTurn;
   const MqttSessionOptions& options = server_.options();
   if (options.publishes_per_second > 0) {
     Refill(now_ms);
@@ -157,6 +158,7 @@ void MqttServerConnection::SetPause(Pause pause, int64_t now_ms) {
     case Pause::kWindow: ++count.window_pauses; break;
     case Pause::kWaiting: ++count.waiting_pauses; break;
     case Pause::kOutput: ++count.output_pauses; break;
+    case Pause::kTurn: ++count.turn_pauses; break;
     default: break;
   }
   const bool reading = pause == Pause::kNone;

@@ -47,14 +47,15 @@ class MqttServerConnection final : public MqttConnection {
   bool waits() const { return !waiting_.empty(); }
   // Offers the first publish that waits. False: none, or no room for it.
   bool OfferWaiting(int64_t now_ms);
-  // There may be room for what stands in the input.
+  bool waits_for_turn() const { return pause_ == Pause::kTurn; }
+  // There may be room, or time, for what stands in the input.
   void Resume(int64_t now_ms) {
-    if (pause_ == Pause::kWaiting) Work({}, now_ms);
+    if (pause_ == Pause::kWaiting || pause_ == Pause::kTurn) Work({}, now_ms);
   }
 
  private:
   using State = MqttConnectionStatus::State;
-  enum class Pause { kNone, kAuthentication, kRate, kWindow, kWaiting, kOutput };
+  enum class Pause { kNone, kAuthentication, kRate, kWindow, kWaiting, kOutput, kTurn };
   struct Waiting {
     uint16_t slot;
     bool dup;

@@ -149,6 +149,7 @@ void MqttServer::PublishWill(MqttServerSession& session, int64_t now_ms) {
 }
 
 bool MqttServer::OfferWill(const WaitingWill& waiting, int64_t now_ms) {
+  if (host_.TurnIsOver()) return false;
   // Its message expiry begins when it is published (5.0, 3.1.3.2.4).
   const MqttPublish& will = waiting.will->publish();
   const MqttVerdict verdict =

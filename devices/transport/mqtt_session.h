@@ -88,6 +88,9 @@ class MqttHost {
   virtual void NotTaken(const MqttPublication& publication, MqttReason reason, std::string_view why) = 0;
   // There is no room for critical events now; told to v5 clients in CONNACK.
   virtual bool StoreFull() const = 0;
+  // Publish has taken so long that others should be served first: until Resume no more is handed up. What comes meanwhile stays in
+  // the connections' input, which are not read.
+  virtual bool TurnIsOver() const { return false; }
   // Messages with a tag only. `reason` is the client's at kRefused.
   virtual void DeliveryEnded(uint64_t tag, const MqttIdentity& identity, std::string_view client_id, MqttDeliveryEnd end,
                              MqttReason reason) = 0;
@@ -162,7 +165,7 @@ struct MqttSessionFigures {
   uint64_t deliveries_expired = 0, deliveries_too_large = 0, deliveries_dropped = 0;
   uint64_t retained_evicted = 0, sessions_expired = 0, sessions_evicted = 0;
   uint64_t connections_evicted = 0;       // for a newer one of the same device
-  uint64_t rate_pauses = 0, window_pauses = 0, waiting_pauses = 0, output_pauses = 0;   // reading stopped
+  uint64_t rate_pauses = 0, window_pauses = 0, waiting_pauses = 0, output_pauses = 0, turn_pauses = 0;   // reading stopped
 
   // Connections that we ended, by cause.
   uint64_t malformed = 0, protocol_errors = 0, unsupported_version = 0, packet_too_large = 0, receive_maximum_exceeded = 0;
@@ -238,7 +241,8 @@ class MqttSessions {
   // Taken, but it cannot become safe any more: never acknowledged, so that the client sends it again in another connection;
   // this one is ended (0x83). It is then handed up anew.
   virtual void Lost(uint64_t token, int64_t now_ms) = 0;
-  // There may be room again: what waits is offered, each connection's in order, the connections in turn.
+  // There may be room again, or another turn begins: what waits is offered, each connection's in order, the connections in turn.
+  // Where the turn ends in between, the next call begins behind the connection that was served last.
   virtual void Resume(int64_t now_ms) = 0;
 
   // To the sessions of the device whose subscriptions match. What MQTT cannot carry (a topic with a wildcard, a property that

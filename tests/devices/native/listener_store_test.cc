@@ -87,6 +87,35 @@ TEST_F(ListenerStoreTest, ASlowCardHoldsUpAcknowledgementsAndNothingElse) {
   EXPECT_EQ(Figure("waiting_for_room"), 0u);
 }
 
+// The loop writes the journal, and a write may take as long as the card likes: for others that is one write, or two, not all
+// that one device brings.
+TEST_F(ListenerStoreTest, SlowWritesOfOneDeviceDoNotAddUpForOthers) {
+  Open();
+  MqttPeer peer = Peer("vm-1"), another = Peer("vm-2");
+  static constexpr uint16_t kMany = 30;
+  static constexpr auto kWrite = std::chrono::milliseconds(100);
+  std::promise<void> begun;
+  std::once_flag once;
+  files.SetOnWrite([&](const std::string&, uint64_t, size_t size) {
+    std::call_once(once, [&] { begun.set_value(); });
+    std::this_thread::sleep_for(kWrite);
+    return static_cast<int64_t>(size);
+  });
+  for (uint16_t seq = 1; seq <= kMany; ++seq) ASSERT_TRUE(peer.Publish("sluice/v1/vm-1/sale", Sale(seq), seq));
+  begun.get_future().wait();
+  for (int i = 0; i < 3; ++i) {
+    const auto asked = std::chrono::steady_clock::now();
+    EXPECT_TRUE(another.Ping());
+    EXPECT_LT(std::chrono::steady_clock::now() - asked, 8 * kWrite) << i;
+  }
+  ASSERT_TRUE(another.Publish("sluice/v1/vm-2/sale", Sale(1), 1));
+  ASSERT_EQ(another.ExpectPuback(), 1);
+  EXPECT_LT(journal->LastNumber(Queue::kInventory), kMany) << "its event had a turn between those of the other";
+  for (uint16_t seq = 1; seq <= kMany; ++seq) ASSERT_EQ(peer.ExpectPuback(), seq);
+  EXPECT_GT(Figure("paused_turn"), 0u);
+  files.SetOnWrite(nullptr);
+}
+
 TEST_F(ListenerStoreTest, AFullJournalWithholdsUntilItIsReleased) {
   journal::Options options;
   options.segment_bytes = 64 << 10;

@@ -42,6 +42,7 @@ class FakeMqttHost final : public MqttHost {
   MqttVerdict Publish(uint64_t token, const MqttPublication& publication) override;
   void NotTaken(const MqttPublication& publication, MqttReason reason, std::string_view why) override;
   bool StoreFull() const override { return store_full; }
+  bool TurnIsOver() const override { return turn_over; }
   void DeliveryEnded(uint64_t tag, const MqttIdentity& identity, std::string_view client_id, MqttDeliveryEnd end,
                      MqttReason reason) override;
   void Wake(MqttConnection& connection) override { ++wakes[connection.id()]; }
@@ -52,6 +53,7 @@ class FakeMqttHost final : public MqttHost {
   MqttVerdict verdict;                                                 // for all, unless `decide` is there
   std::function<MqttVerdict(const MqttPublication&)> decide;
   bool store_full = false;
+  bool turn_over = false;
   std::vector<std::string> authentications;                            // "client user password"
   std::vector<Publication> publications;
   size_t taken_topics = 0;

@@ -1,4 +1,5 @@
 // A full store: what waits for room, in which order, how much of it, and who is told.
+#include "base/strings.h"
 #include "tests/devices/transport/mqtt_session_fixture.h"
 
 namespace sluice::transport {
@@ -62,6 +63,63 @@ TEST_F(MqttRoomTest, RoomIsGivenInTurn) {
   for (const std::string& topic : host.TakeTopics()) five += topic == "sluice/v1/d1/sale=five" ? 1 : 0;
   EXPECT_EQ(five, 2);
   EXPECT_EQ(server().figures().waiting, 2u);
+}
+
+// The host takes one publish a turn.
+TEST_F(MqttRoomTest, TurnsAreGivenInTurnAndOnlyPublishesWaitForThem) {
+  Connect();
+  host.decide = [&](const MqttPublication&) {
+    EXPECT_FALSE(host.turn_over);
+    host.turn_over = true;
+    return MqttVerdict{};
+  };
+  for (uint16_t id = 1; id <= 3; ++id) {
+    v5.PublishSale(StrCat("five-", id), id);
+    v311.PublishSale(StrCat("three-", id), id);
+  }
+  EXPECT_FALSE(v5.link->reading());
+  EXPECT_THAT(host.TakeTopics(), ElementsAre("sluice/v1/d1/sale=five-1"));
+  TestMqttClient other{*this, MqttLevel::k5, "other"};
+  EXPECT_THAT(other.Connect(), StartsWith("CONNACK success"));
+  other.Send(MqttPing{});
+  EXPECT_THAT(other.Take(), ElementsAre("PINGRESP"));
+  server().Resume(now_ms);
+  EXPECT_THAT(host.TakeTopics(), IsEmpty()) << "it is not over yet";
+  std::vector<std::string> topics;
+  for (int turn = 0; turn < 6; ++turn) {
+    host.turn_over = false;
+    server().Resume(now_ms);
+    for (std::string& topic : host.TakeTopics()) topics.push_back(topic.substr(topic.find('=') + 1));
+  }
+  EXPECT_THAT(topics, testing::UnorderedElementsAre("five-2", "five-3", "three-1", "three-2", "three-3"));
+  EXPECT_NE(topics[0].substr(0, 4), topics[1].substr(0, 4)) << topics[0];
+  EXPECT_NE(topics[1].substr(0, 4), topics[2].substr(0, 4)) << topics[1];
+  EXPECT_TRUE(v5.link->reading());
+  EXPECT_TRUE(v311.link->reading());
+  EXPECT_EQ(server().figures().waiting, 0u);
+  EXPECT_EQ(server().figures().no_room, 0u);
+}
+
+// What waits for room and what waits in the input alike.
+TEST_F(MqttRoomTest, WhatWaitsForRoomTakesNotAllTurns) {
+  Connect();
+  Full(true);
+  for (uint16_t id = 1; id <= 4; ++id) v5.PublishSale(StrCat("five-", id), id);
+  Full(false);
+  host.turn_over = true;
+  for (uint16_t id = 1; id <= 2; ++id) v311.PublishSale(StrCat("three-", id), id);
+  host.decide = [&](const MqttPublication&) {
+    EXPECT_FALSE(host.turn_over);
+    host.turn_over = true;
+    return MqttVerdict{};
+  };
+  std::vector<std::string> topics;
+  for (int turn = 0; turn < 4; ++turn) {
+    host.turn_over = false;
+    server().Resume(now_ms);
+    for (std::string& topic : host.TakeTopics()) topics.push_back(topic.substr(topic.find('=') + 1));
+  }
+  EXPECT_THAT(topics, testing::UnorderedElementsAre("five-1", "five-2", "three-1", "three-2"));
 }
 
 TEST_F(MqttRoomTest, OneQueueFullDoesNotStopAnother) {

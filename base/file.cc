@@ -57,6 +57,10 @@ class PosixFile final : public File {
     return static_cast<uint64_t>(info.st_size);
   }
 
+  absl::Status Resize(uint64_t size) override {
+    return ftruncate(fd_.get(), static_cast<off_t>(size)) == 0 ? absl::OkStatus() : Failed("resize", path_);
+  }
+
  private:
   const UniqueFd fd_;
   const std::string path_;
@@ -84,6 +88,13 @@ absl::StatusOr<std::vector<std::string>> PosixFileSystem::List(const std::string
   for (const auto& entry : it) names.push_back(entry.path().filename().string());
   std::sort(names.begin(), names.end());
   return names;
+}
+
+FileSystem::Look PosixFileSystem::LookAt(const std::string& path) {
+  struct stat info {};
+  if (lstat(path.c_str(), &info) != 0) return {};
+  if (!S_ISREG(info.st_mode)) return {.kind = Look::Kind::kOther};
+  return {.kind = Look::Kind::kFile, .size = static_cast<uint64_t>(info.st_size)};
 }
 
 absl::Status PosixFileSystem::MakeFolder(const std::string& path) {

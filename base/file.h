@@ -29,6 +29,8 @@ class File {
   // failed sync left behind reads well from the cache and is nowhere else, also for the next process. Best effort.
   virtual void DropCache() {}
   virtual absl::StatusOr<uint64_t> Size() const = 0;
+  // Cuts it off, or lengthens it by zeros that take no room yet.
+  virtual absl::Status Resize(uint64_t size) = 0;
 };
 
 // Thread-safe. Paths are absolute or relative to the process.
@@ -39,6 +41,12 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) = 0;
   // Names without the folder, sorted; NotFound if there is no such folder.
   virtual absl::StatusOr<std::vector<std::string>> List(const std::string& folder) = 0;
+  // What lies under a name, without following links; nothing too where it cannot be told.
+  struct Look {
+    enum class Kind { kNothing, kFile, kOther } kind = Kind::kNothing;
+    uint64_t size = 0;  // of a file
+  };
+  virtual Look LookAt(const std::string& path) = 0;
   virtual absl::Status MakeFolder(const std::string& path) = 0;  // 0700, parents too; fine if it exists
   virtual absl::Status Rename(const std::string& from, const std::string& to) = 0;
   virtual absl::Status Remove(const std::string& path) = 0;
@@ -46,10 +54,12 @@ class FileSystem {
   virtual absl::Status SyncFolder(const std::string& folder) = 0;
 };
 
+// The machine's. Has no state.
 class PosixFileSystem final : public FileSystem {
  public:
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& folder) override;
+  Look LookAt(const std::string& path) override;
   absl::Status MakeFolder(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;

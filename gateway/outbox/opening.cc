@@ -1,38 +1,30 @@
 // Opening the database, whatever is in its place: damaged, of another version, half there, or nothing where nothing new can
 // be made. The daemon starts in any case (delivery case 13).
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "base/status.h"
-#include "base/unique_fd.h"
 #include "gateway/outbox/outbox_impl.h"
 
 namespace sluice::outbox {
 namespace {
 
 constexpr const char* kSuffixes[] = {"-wal", "-shm", ""};
-constexpr off_t kPageBytes = 4096;
-constexpr off_t kLogHeaderBytes = 32;
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kLogHeaderBytes = 32;
+
+using Kind = FileSystem::Look::Kind;
 
 // Something else than a file under one of its names keeps SQLite from opening, after it has tried for ten seconds.
-bool IsStranger(const std::string& name) {
-  struct stat info {};
-  return lstat(name.c_str(), &info) == 0 && !S_ISREG(info.st_mode);
-}
+bool IsStranger(FileSystem& files, const std::string& name) { return files.LookAt(name).kind == Kind::kOther; }
 
 // Returns the new names.
-std::vector<std::string> SetStrangersAside(const std::string& path) {
-  PosixFileSystem files;
+std::vector<std::string> SetStrangersAside(FileSystem& files, const std::string& path) {
   std::vector<std::string> moved;
   for (const char* suffix : kSuffixes) {
     const std::string name = StrCat(path, suffix);
-    if (!IsStranger(name)) continue;
-    struct stat info {};
+    if (!IsStranger(files, name)) continue;
     int n = 1;
-    while (lstat(StrCat(name, ".bad-", n).c_str(), &info) == 0) ++n;
+    while (files.LookAt(StrCat(name, ".bad-", n)).kind != Kind::kNothing) ++n;
     const std::string aside = StrCat(name, ".bad-", n);
     if (files.Rename(name, aside).ok()) moved.push_back(aside.substr(aside.rfind('/') + 1));
   }
@@ -41,26 +33,26 @@ std::vector<std::string> SetStrangersAside(const std::string& path) {
 
 // Beside an empty or missing database SQLite deletes the write-ahead log, which may have everything. False: that could not
 // be mended, and nobody may open it.
-bool KeepLog(const std::string& path) {
-  struct stat info {};
-  const bool log = stat(StrCat(path, "-wal").c_str(), &info) == 0 && info.st_size > kLogHeaderBytes;
-  const bool empty = stat(path.c_str(), &info) != 0 || info.st_size == 0;
-  if (!log || !empty) return true;
+bool KeepLog(FileSystem& files, const std::string& path) {
+  const bool log = files.LookAt(StrCat(path, "-wal")).size > kLogHeaderBytes;
+  const FileSystem::Look database = files.LookAt(path);
+  if (!log || database.size > 0) return true;
   // A page of zeros that takes no room; the log's own first page goes before it.
-  const UniqueFd file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  return file && ftruncate(file.get(), kPageBytes) == 0 && fsync(file.get()) == 0;
+  const bool there = database.kind != Kind::kNothing;
+  const auto file = files.Open(path, there ? FileSystem::Mode::kReadWrite : FileSystem::Mode::kCreateNew);
+  return file.ok() && (*file)->Resize(kPageBytes).ok() && (*file)->Sync().ok();
 }
 
 absl::Status NoDatabaseForLog() { return absl::ResourceExhaustedError("outbox.db is empty, and the log beside it is not"); }
 
 }  // namespace
 
-absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder) {
+absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder, FileSystem& files) {
   const std::string path = StrCat(folder, "/outbox.db");
   // None yet, or none that can be read: the journal still raises it above what its segments say.
   if (std::any_of(std::begin(kSuffixes), std::end(kSuffixes),
-                  [&](const char* suffix) { return IsStranger(StrCat(path, suffix)); }) ||
-      !KeepLog(path)) {
+                  [&](const char* suffix) { return IsStranger(files, StrCat(path, suffix)); }) ||
+      !KeepLog(files, path)) {
     return 1;
   }
   absl::StatusOr<sqlite::Database> db = sqlite::Database::Open(path, {.create = false});
@@ -84,8 +76,7 @@ absl::StatusOr<sqlite::Database> OpenForReading(const std::string& path) {
 }
 
 std::string OutboxImpl::MoveAway(const std::string& path, std::string_view mark) {
-  PosixFileSystem files;
-  const std::vector<std::string> names = files.List(options_.folder).value_or(std::vector<std::string>());
+  const std::vector<std::string> names = files_.List(options_.folder).value_or(std::vector<std::string>());
   std::string aside;
   for (int n = 1;; ++n) {
     aside = StrCat("outbox.db.", mark, "-", n);
@@ -93,9 +84,9 @@ std::string OutboxImpl::MoveAway(const std::string& path, std::string_view mark)
   }
   bool moved = false;
   for (const char* suffix : kSuffixes) {
-    moved = files.Rename(StrCat(path, suffix), StrCat(options_.folder, "/", aside, suffix)).ok();
+    moved = files_.Rename(StrCat(path, suffix), StrCat(options_.folder, "/", aside, suffix)).ok();
   }
-  files.SyncFolder(options_.folder).IgnoreError();
+  files_.SyncFolder(options_.folder).IgnoreError();
   return moved ? aside : "";
 }
 
@@ -116,12 +107,11 @@ void OutboxImpl::Salvaged(const std::string& path) {
 }
 
 absl::Status OutboxImpl::OpenStore() {
-  PosixFileSystem files;
-  RETURN_IF_ERROR(files.MakeFolder(options_.folder));
+  RETURN_IF_ERROR(files_.MakeFolder(options_.folder));
   store_ = std::make_unique<Store>(Store::Options{.path = path_, .quota_bytes = options_.quota_bytes}, sealer_);
   std::vector<std::unique_ptr<Stream>> streams;
-  report_.set_aside = SetStrangersAside(path_);
-  const bool mended = KeepLog(path_);
+  report_.set_aside = SetStrangersAside(files_, path_);
+  const bool mended = KeepLog(files_, path_);
   absl::Status status = mended ? store_->Open() : NoDatabaseForLog();
   if (status.ok()) {
     auto loaded = store_->Streams();
@@ -141,8 +131,7 @@ absl::Status OutboxImpl::OpenStore() {
 }
 
 std::vector<std::string> OutboxImpl::SalvageFiles() const {
-  PosixFileSystem files;
-  std::vector<std::string> names = files.List(options_.folder).value_or(std::vector<std::string>());
+  std::vector<std::string> names = files_.List(options_.folder).value_or(std::vector<std::string>());
   std::erase_if(names, [](const std::string& name) {
     return !name.starts_with("outbox.db.salvaging-") || name.ends_with("-wal") || name.ends_with("-shm");
   });
@@ -162,9 +151,9 @@ std::vector<std::unique_ptr<Stream>> OutboxImpl::WithoutDatabase(absl::Status wh
     return loaded.ok();
   };
   std::string source;
-  struct stat info {};
   // An empty one is what an earlier start could not fill.
-  const bool there = lstat(path_.c_str(), &info) == 0 && (info.st_size > 0 || !S_ISREG(info.st_mode));
+  const FileSystem::Look look = files_.LookAt(path_);
+  const bool there = look.size > 0 || look.kind == Kind::kOther;
   // Perhaps it is the disk: full, read-only, failing. A file that can be read is not given up for that.
   const bool damaged = absl::IsDataLoss(why) || absl::IsUnimplemented(why);
   if (there && !damaged && load(path_)) {
@@ -192,7 +181,7 @@ std::vector<std::unique_ptr<Stream>> OutboxImpl::WithoutDatabase(absl::Status wh
 
 absl::Status OutboxImpl::EnsureStore() {
   if (!store_->is_open()) {
-    absl::Status opened = KeepLog(path_) ? store_->Open() : NoDatabaseForLog();
+    absl::Status opened = KeepLog(files_, path_) ? store_->Open() : NoDatabaseForLog();
     if (absl::IsDataLoss(opened) && aside_.empty()) {
       // Open while it could only be read, damaged now that it can be written.
       aside_ = SetAside("salvaging");

@@ -21,6 +21,7 @@ OutboxImpl::OutboxImpl(const Options& options, journal::Journal& journal, const 
       clock_(clock),
       sealer_(sealer),
       snapshots_(snapshots),
+      files_(options.files != nullptr ? *options.files : machine_),
       path_(StrCat(options.folder, "/outbox.db")) {}
 
 OutboxImpl::~OutboxImpl() { Close().IgnoreError(); }

@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/item.h"
 #include "base/seal.h"
 #include "gateway/journal/journal.h"
@@ -28,6 +29,7 @@ struct Options {
   uint64_t quota_bytes = 1ull << 30;           // of the database: bulk is dropped (as a gap) before it is exceeded
   uint64_t reserved_bytes = 64ull << 20;       // of the quota, for critical queues only
   uint64_t replay_window_bytes = 64ull << 20;  // acknowledged rows kept (R12)
+  FileSystem* files = nullptr;                 // where the folder is; null: the machine's. SQLite has its own way there
 };
 
 // Saved in every spill transaction and at each segment change (R11). Implemented by the intake: opaque rows.
@@ -94,6 +96,10 @@ class Outbox : public sync::Outbox, public journal::Tail {
 };
 
 // The order of ordinals on this store: one above the highest known. Reads the database before the journal is opened.
-absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder);
+absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder, FileSystem& files);
+inline absl::StatusOr<uint64_t> NextOrdinal(const std::string& folder) {
+  PosixFileSystem files;
+  return NextOrdinal(folder, files);
+}
 
 }  // namespace sluice::outbox

@@ -204,6 +204,8 @@ class OutboxImpl final : public Outbox {
   const Clock& clock_;
   const Sealer* const sealer_;
   Snapshots* const snapshots_;
+  PosixFileSystem machine_;
+  FileSystem& files_;
   const std::string path_;
   std::unique_ptr<Store> store_;
   std::string aside_;             // its streams are ours; there is no database yet to salvage it into

@@ -18,7 +18,6 @@ constexpr uint64_t kRowsAtStart = 100'000;
 }  // namespace
 
 void OutboxImpl::FindSalvages() {
-  PosixFileSystem files;
   for (const std::string& name : SalvageFiles()) {
     const std::string path = StrCat(options_.folder, "/", name);
     if (std::any_of(salvages_.begin(), salvages_.end(), [&](const Salvage& each) { return each.path == path; })) continue;

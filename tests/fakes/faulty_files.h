@@ -73,6 +73,7 @@ class FaultyFiles final : public FileSystem {
     return std::make_unique<FaultyFile>(*this, path, *std::move(file));
   }
   absl::StatusOr<std::vector<std::string>> List(const std::string& folder) override { return real_.List(folder); }
+  Look LookAt(const std::string& path) override { return real_.LookAt(path); }
   absl::Status MakeFolder(const std::string& path) override { return real_.MakeFolder(path); }
   absl::Status Rename(const std::string& from, const std::string& to) override {
     const absl::Status status = real_.Rename(from, to);
@@ -126,6 +127,7 @@ class FaultyFiles final : public FileSystem {
       return absl::OkStatus();
     }
     absl::StatusOr<uint64_t> Size() const override { return file_->Size(); }
+    absl::Status Resize(uint64_t size) override { return file_->Resize(size); }
 
    private:
     FaultyFiles& owner_;

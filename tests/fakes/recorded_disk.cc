@@ -58,6 +58,13 @@ class RecordedDisk::RecordedFile final : public File {
     std::lock_guard lock(disk_.mu_);
     return inode_->content.size();
   }
+  absl::Status Resize(uint64_t size) override {
+    std::lock_guard lock(disk_.mu_);
+    RETURN_IF_ERROR(disk_.Alive());
+    inode_->content.resize(size, '\0');
+    disk_.log_.push_back({.kind = DiskOp::Kind::kResize, .file = inode_->number, .offset = size});
+    return absl::OkStatus();
+  }
 
  private:
   RecordedDisk& disk_;
@@ -129,6 +136,19 @@ absl::StatusOr<std::vector<std::string>> RecordedDisk::List(const std::string& f
   return names;
 }
 
+FileSystem::Look RecordedDisk::LookAt(const std::string& path) {
+  std::lock_guard lock(mu_);
+  const auto found = names_.find(path);
+  if (!Alive().ok() || found == names_.end()) return {};
+  return {.kind = Look::Kind::kFile, .size = found->second->content.size()};
+}
+
+uint64_t RecordedDisk::FileAt(const std::string& path) const {
+  std::lock_guard lock(mu_);
+  const auto found = names_.find(path);
+  return found == names_.end() ? 0 : found->second->number;
+}
+
 absl::Status RecordedDisk::MakeFolder(const std::string&) {
   std::lock_guard lock(mu_);
   return Alive();
@@ -193,7 +213,26 @@ void PowerCuts::Write(const DiskOp& op) {
   }
 }
 
+// Lengthening is told by the size alone. Nothing that was written beyond a cut comes back.
+void PowerCuts::Resize(const DiskOp& op) {
+  FileState& file = files_[op.file];
+  const size_t size = op.offset;
+  if (size < file.cache.size()) {
+    file.cut_to = std::min(file.cut_to, size);
+    file.cut_at = at_;
+    const size_t whole = (size + kSectorBytes - 1) / kSectorBytes;
+    file.pending.erase(file.pending.lower_bound(whole), file.pending.end());
+    file.syncing.erase(file.syncing.lower_bound(whole), file.syncing.end());
+    file.syncing_size = std::min(file.syncing_size, size);
+  }
+  file.cache.resize(size, '\0');
+}
+
 void PowerCuts::EndSync(FileState& file, bool good) {
+  if (good && file.cut_to < SIZE_MAX && file.cut_at == file.syncing_cut_at) {
+    file.durable.resize(std::min(file.durable.size(), file.cut_to));
+    file.cut_to = SIZE_MAX;
+  }
   for (const auto& [number, count] : file.syncing) {
     Sector& sector = file.pending[number];
     if (!good) {
@@ -217,10 +256,12 @@ bool PowerCuts::Step() {
   const DiskOp& op = log_[at_];
   switch (op.kind) {
     case DiskOp::Kind::kWrite: Write(op); break;
+    case DiskOp::Kind::kResize: Resize(op); break;
     case DiskOp::Kind::kSyncBegin: {
       FileState& file = files_[op.file];
       file.syncing.clear();
       file.syncing_size = file.cache.size();
+      file.syncing_cut_at = file.cut_at;
       for (const auto& [number, sector] : file.pending) file.syncing[number] = sector.versions.size();
       break;
     }
@@ -262,6 +303,8 @@ bool PowerCuts::Step() {
 
 std::string PowerCuts::ContentOf(const FileState& file, Random& random) const {
   std::string content = file.durable;
+  // A cut has reached the disk, or not yet: then what was written behind it since lies where the old bytes did.
+  if (file.cut_to < content.size() && random.Below(2) == 0) content.resize(file.cut_to);
   if (file.cache.size() > content.size()) {
     // The size is metadata: old, new, or somewhere between; what nobody wrote reads as zeros.
     const size_t grown = file.cache.size() - content.size();

@@ -26,6 +26,7 @@ struct DiskOp {
   enum class Kind : uint8_t {
     kCreate,        // path → file
     kWrite,         // data at offset
+    kResize,        // to `offset` bytes
     kSyncBegin,     // of what was written before …
     kSyncEnd,       // … durable now
     kSyncFailed,    // … and may never be, whatever later syncs say
@@ -63,11 +64,14 @@ class RecordedDisk final : public FileSystem {
   void Mark(uint64_t mark);
 
   const DiskImage& base() const { return base_; }
+  // The number of the file that has this name now; 0: there is none.
+  uint64_t FileAt(const std::string& path) const;
   // Nobody may use the disk any more.
   const std::vector<DiskOp>& log() const { return log_; }
 
   absl::StatusOr<std::unique_ptr<File>> Open(const std::string& path, Mode mode) override;
   absl::StatusOr<std::vector<std::string>> List(const std::string& folder) override;
+  Look LookAt(const std::string& path) override;
   absl::Status MakeFolder(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
@@ -124,10 +128,13 @@ class PowerCuts {
     std::map<size_t, Sector> pending;               // by sector number
     std::map<size_t, size_t> syncing;               // of the running sync: how many versions it covers
     size_t syncing_size = 0;
+    size_t cut_to = SIZE_MAX;                       // the smallest size since the last good sync, if it was cut …
+    size_t cut_at = 0, syncing_cut_at = 0;          // … last by this operation
   };
   using Names = std::map<std::string, uint64_t>;
 
   void Write(const DiskOp& op);
+  void Resize(const DiskOp& op);
   void EndSync(FileState& file, bool good);
   static void Apply(const DiskOp& op, Names& names);
   std::string ContentOf(const FileState& file, Random& random) const;

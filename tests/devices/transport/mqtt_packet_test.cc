@@ -76,57 +76,6 @@ TEST(MqttPacketTest, AnyPacketMayFollow) {
   }
 }
 
-// Whatever is accepted can be written, and says the same when it is read again.
-void CheckAccepted(const std::string& bytes, MqttLevel level, MqttSender sender) {
-  MqttPacket packet;
-  const std::string words = DecodeInWords(bytes, level, sender, &packet);
-  if (words[0] == '!') {
-    EXPECT_EQ(words.substr(0, 4), "! 0x") << ToHex(bytes);
-    return;
-  }
-  if (words[0] != '=') return;
-  std::string again;
-  ASSERT_GT(EncodeMqtt(packet, level, &again), 0u) << ToHex(bytes);
-  ASSERT_EQ(DecodeInWords(again, level, sender), words) << ToHex(bytes);
-}
-
-TEST(MqttPacketTest, EveryByteOfEveryPacketWrongInTurn) {
-  for (const MqttVector& vector : All()) {
-    SCOPED_TRACE(vector.name);
-    for (size_t at = 0; at < vector.bytes.size(); ++at) {
-      std::string bytes = vector.bytes;
-      for (int value = 0; value < 256; ++value) {
-        bytes[at] = static_cast<char>(value);
-        CheckAccepted(bytes, vector.level, vector.sender);
-      }
-    }
-  }
-}
-
-// The remaining length one and more too short, one and more too long, the body cut or filled up to it.
-TEST(MqttPacketTest, EveryLengthOfEveryPacketWrongInTurn) {
-  for (const MqttVector& vector : ReadMqttVectors("good.txt")) {
-    SCOPED_TRACE(vector.name);
-    MqttFrame frame;
-    size_t need = 0;
-    MqttFault fault;
-    ASSERT_EQ(FindMqttFrame(vector.bytes, vector.level, kMqttMaxPacket, &frame, &need, &fault), MqttFraming::kWhole);
-    const bool list = frame.type == MqttType::kPublish || frame.type == MqttType::kSuback || frame.type == MqttType::kUnsuback;
-    for (size_t length = 0; length < frame.body.size() + 8; ++length) {
-      if (length == frame.body.size() || length > 127) continue;
-      std::string bytes = {vector.bytes[0], static_cast<char>(length)};
-      bytes += std::string(frame.body.substr(0, length));
-      bytes.resize(2 + length, '\xfe');
-      CheckAccepted(bytes, vector.level, vector.sender);
-      // Too long is refused but where the end is free: a payload, or a list of codes.
-      const std::string words = DecodeInWords(bytes, vector.level, vector.sender);
-      if (length > frame.body.size() && !list) {
-        EXPECT_EQ(words[0], '!') << length;
-      }
-    }
-  }
-}
-
 TEST(MqttPacketTest, WrittenPacketsHaveLimits) {
   std::string out = "x";
   MqttPublish publish;

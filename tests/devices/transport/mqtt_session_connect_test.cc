@@ -164,6 +164,40 @@ TEST_F(MqttConnectTest, AnswersAnUnknownLevelInTheClientsTongue) {
   EXPECT_EQ(server().figures().unsupported_version, 6u);
 }
 
+// As bytes, not as our own decoder reads them.
+TEST_F(MqttConnectTest, ConnackFlagsAreSessionPresentAlone) {
+  const auto flags = [&](TestMqttClient& client, bool refused) {
+    client.SendConnect();
+    if (refused) client.link->AuthenticationRefused(MqttReason::kNotAuthorized, "", now_ms);
+    if (!refused) client.Authenticate();
+    std::string out;
+    client.link->TakeOutput(&out, now_ms);
+    client.Lose();
+    return out.size() > 3 && out[0] == 0x20 ? static_cast<int>(static_cast<uint8_t>(out[2])) : -1;
+  };
+  v5.connect.clean = v311.connect.clean = false;
+  v5.connect.properties.SetNumber(MqttProperty::kSessionExpiryInterval, 3600);
+  v311.connect.client_id = "c311";
+  for (TestMqttClient* client : {&v5, &v311}) {
+    EXPECT_EQ(flags(*client, false), 0);
+    EXPECT_EQ(flags(*client, false), 1);
+    EXPECT_EQ(flags(*client, true), 0);
+  }
+}
+
+// Unnumbered in 5.0: 3.1.2.11.3, 3.1.2.11.4 and 3.1.2.11.10.
+TEST_F(MqttConnectTest, RefusesPropertiesThatMayNotBeSo) {
+  for (const char* hex : {"10 11 0004 4d515454 05 02 003c 03 210000 0001 63",                 // receive maximum 0
+                          "10 13 0004 4d515454 05 02 003c 05 2700000000 0001 63",             // maximum packet size 0
+                          "10 12 0004 4d515454 05 02 003c 04 16000178 0001 63"}) {            // data without a method
+    v5.link = server().Open(next_connection++, now_ms);
+    v5.SendHex(hex);
+    EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("CONNACK protocol error"))) << hex;
+    EXPECT_TRUE(v5.closing());
+  }
+  EXPECT_EQ(server().figures().protocol_errors, 3u);
+}
+
 TEST_F(MqttConnectTest, RefusesAMalformedConnect) {
   v5.link = server().Open(next_connection++, now_ms);
   v5.SendHex("10 0e 0004 4d515454 05 03 003c 00 0001 63");
@@ -207,9 +241,13 @@ TEST_F(MqttConnectTest, RefusesAnEmptyClientIdThatWantsToStayAt311) {
 TEST_F(MqttConnectTest, TakesClientIdsOfAnyLengthUpToTheLimit) {
   options.max_client_id_bytes = 23;
   const std::string all = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-  for (size_t at = 0; at < all.size(); at += 23) {
-    TestMqttClient client(*this, MqttLevel::k5, all.substr(at, 23));
-    EXPECT_THAT(client.Connect(), StartsWith("CONNACK success"));
+  for (const MqttLevel level : {MqttLevel::k5, MqttLevel::k311}) {
+    for (size_t at = 0; at < all.size(); at += 23) {
+      TestMqttClient client(*this, level, all.substr(at, 23));
+      EXPECT_THAT(client.Connect(), StartsWith("CONNACK success"));
+    }
+    TestMqttClient shortest(*this, level, "0");
+    EXPECT_THAT(shortest.Connect(), StartsWith("CONNACK success"));
   }
   TestMqttClient longer(*this, MqttLevel::k5, all.substr(0, 24));
   longer.SendConnect();

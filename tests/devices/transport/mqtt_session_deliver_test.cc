@@ -1,4 +1,4 @@
-// SUBSCRIBE, and what is delivered.
+// What is delivered.
 #include "tests/devices/transport/mqtt_session_fixture.h"
 
 namespace sluice::transport {
@@ -21,96 +21,6 @@ class MqttDeliverTest : public MqttSessionFixture {
     return server().Deliver("d1", {.topic = kAck, .payload = payload, .qos = qos, .tag = tag}, now_ms);
   }
 };
-
-// ---- SUBSCRIBE ----
-
-TEST_F(MqttDeliverTest, SubscriptionsAreGrantedUpToQos1) {
-  Connect();
-  v5.Subscribe(7, {{kAck, 0}, {"sluice/v1/d1/command/#", 1}, {"sluice/v1/d1/+/x", 2}});
-  EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #7 granted QoS 0, granted QoS 1, granted QoS 1"));
-  v311.Subscribe(8, {{kAck, 2}, {"sluice/v1/d1/#", 0}});
-  EXPECT_THAT(v311.Take(), ElementsAre("SUBACK #8 granted QoS 1, granted QoS 0"));
-  EXPECT_EQ(server().figures().subscriptions, 5u);
-}
-
-TEST_F(MqttDeliverTest, OnlyADevicesOwnTopicsMayBeSubscribed) {
-  Connect();
-  const std::vector<MqttSubscription> asked = {{"#", 1}, {"sluice/v1/+/ack", 1}, {"sluice/v1/d2/ack", 1}, {"+/v1/d1/ack", 1},
-                                               {"$SYS/#", 1}, {"homeassistant/status", 1}, {"sluice/v1/d1", 1}};
-  v5.Subscribe(1, asked);
-  EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #1 not authorized, not authorized, not authorized, not authorized, not authorized, "
-                                     "granted QoS 1, granted QoS 1"));
-  v311.Subscribe(1, asked);
-  EXPECT_THAT(v311.Take(), ElementsAre("SUBACK #1 unspecified error, unspecified error, unspecified error, unspecified error, "
-                                       "unspecified error, granted QoS 1, granted QoS 1"));
-  EXPECT_EQ(server().figures().subscriptions_refused, 10u);
-}
-
-TEST_F(MqttDeliverTest, SharedSubscriptionsAreRefused) {
-  Connect();
-  v5.Subscribe(1, {{"$share/g/sluice/v1/d1/ack", 1}});
-  EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #1 shared subscriptions not supported"));
-  v311.Subscribe(1, {{"$share/g/sluice/v1/d1/ack", 1}});
-  EXPECT_THAT(v311.Take(), ElementsAre("SUBACK #1 unspecified error"));
-}
-
-TEST_F(MqttDeliverTest, FiltersAndSubscriptionsHaveLimits) {
-  options.max_subscriptions = 2;
-  options.max_filter_bytes = 20;
-  options.max_topic_levels = 5;
-  Connect();
-  v5.Subscribe(1, {{"sluice/v1/d1/12345678", 1}, {"sluice/v1/d1/a/b/c", 1}, {"sluice/v1/d1/a", 1}, {"sluice/v1/d1/b", 1},
-                   {"sluice/v1/d1/c", 1}, {"sluice/v1/d1/a", 0}});
-  EXPECT_THAT(v5.Take(), ElementsAre("SUBACK #1 topic filter invalid, topic filter invalid, granted QoS 1, granted QoS 1, "
-                                     "quota exceeded, granted QoS 0"));
-}
-
-TEST_F(MqttDeliverTest, UnsubscribeIsByteForByte) {
-  Connect();
-  v5.Subscribe(1, {{"sluice/v1/d1/#", 1}});
-  v5.Take();
-  MqttUnsubscribe unsubscribe;
-  unsubscribe.packet_id = 2;
-  unsubscribe.filters = {kAck, "sluice/v1/d1/+", "sluice/v1/D1/#", "#"};
-  v5.Send(unsubscribe);
-  EXPECT_THAT(v5.Take(), ElementsAre("UNSUBACK #2 no subscription existed, no subscription existed, no subscription existed, "
-                                     "no subscription existed"));
-  EXPECT_EQ(Deliver("1").sent, 1u);
-  unsubscribe.filters = {"sluice/v1/d1/#", "sluice/v1/d1/#"};
-  v5.Send(unsubscribe);
-  EXPECT_THAT(v5.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/ack = 1", "UNSUBACK #2 success, no subscription existed"));
-  EXPECT_EQ(Deliver("2").sent, 0u);
-  // What was begun is completed, also in another connection.
-  v5.Lose();
-  EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success present"));
-  v311.Send(unsubscribe);
-  EXPECT_THAT(v311.Take(), ElementsAre("UNSUBACK #2"));
-}
-
-TEST_F(MqttDeliverTest, DeliveriesBegunBeforeUnsubscribeAreCompleted) {
-  Connect();
-  v5.Subscribe(1, {{kAck, 1}});
-  Deliver("1");
-  MqttUnsubscribe unsubscribe;
-  unsubscribe.packet_id = 2;
-  unsubscribe.filters = {kAck};
-  v5.Send(unsubscribe);
-  v5.Lose();
-  v5.SendConnect();
-  v5.Authenticate();
-  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("CONNACK success present"), "PUBLISH q1 dup #1 sluice/v1/d1/ack = 1"));
-}
-
-TEST_F(MqttDeliverTest, ASubscriptionIsReplacedByOneWithTheSameFilter) {
-  Connect();
-  v5.Subscribe(1, {{kAck, 1}});
-  v5.Subscribe(2, {{kAck, 0}});
-  v5.Take();
-  Deliver("1");
-  EXPECT_THAT(v5.Take(), ElementsAre("PUBLISH q0 sluice/v1/d1/ack = 1"));
-}
-
-// ---- deliveries ----
 
 TEST_F(MqttDeliverTest, MessagesReachTheDevicesSubscribers) {
   Connect();

@@ -72,24 +72,30 @@ TEST_F(MqttPublishTest, Qos0IsHandedUpAndNotAnswered) {
 
 TEST_F(MqttPublishTest, AcknowledgementsLeaveInTheOrderOfThePublishes) {
   Connect();
-  for (uint16_t id = 1; id <= 4; ++id) v5.PublishSale("x", id);
-  Safe(host.publications[2].token);
-  Safe(host.publications[1].token);
-  EXPECT_THAT(v5.Take(), IsEmpty());
-  Safe(host.publications[0].token);
-  EXPECT_THAT(v5.Take(), ElementsAre("PUBACK #1", "PUBACK #2", "PUBACK #3"));
-  Safe(host.publications[3].token);
-  EXPECT_THAT(v5.Take(), ElementsAre("PUBACK #4"));
+  for (TestMqttClient* client : {&v5, &v311}) {
+    host.publications.clear();
+    for (uint16_t id = 1; id <= 4; ++id) client->PublishSale("x", id);
+    Safe(host.publications[2].token);
+    Safe(host.publications[1].token);
+    EXPECT_THAT(client->Take(), IsEmpty());
+    Safe(host.publications[0].token);
+    EXPECT_THAT(client->Take(), ElementsAre("PUBACK #1", "PUBACK #2", "PUBACK #3"));
+    Safe(host.publications[3].token);
+    EXPECT_THAT(client->Take(), ElementsAre("PUBACK #4"));
+  }
 }
 
 TEST_F(MqttPublishTest, PubrecsLeaveInTheOrderOfThePublishes) {
   Connect();
-  for (uint16_t id = 1; id <= 3; ++id) v311.Publish("sluice/v1/d1/sale", "x", 2, id);
-  Safe(host.publications[2].token);
-  Safe(host.publications[1].token);
-  EXPECT_THAT(v311.Take(), IsEmpty());
-  Safe(host.publications[0].token);
-  EXPECT_THAT(v311.Take(), ElementsAre("PUBREC #1", "PUBREC #2", "PUBREC #3"));
+  for (TestMqttClient* client : {&v5, &v311}) {
+    host.publications.clear();
+    for (uint16_t id = 1; id <= 3; ++id) client->Publish("sluice/v1/d1/sale", "x", 2, id);
+    Safe(host.publications[2].token);
+    Safe(host.publications[1].token);
+    EXPECT_THAT(client->Take(), IsEmpty());
+    Safe(host.publications[0].token);
+    EXPECT_THAT(client->Take(), ElementsAre("PUBREC #1", "PUBREC #2", "PUBREC #3"));
+  }
 }
 
 TEST_F(MqttPublishTest, AGroupThatIsSafeLeavesInOneOutput) {

@@ -38,10 +38,12 @@ TEST_F(MqttRetainTest, ADeviceHearsItselfAndNobodyElse) {
 
 TEST_F(MqttRetainTest, DupIsOurOwn) {
   Connect();
-  v5.Subscribe(1, {{"sluice/v1/d1/#", 1}});
-  v5.Take();
-  v311.PublishSale("x", 1, true);
-  EXPECT_THAT(v5.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/sale = x"));
+  for (const auto& [from, to] : {std::pair(&v311, &v5), std::pair(&v5, &v311)}) {
+    to->Subscribe(1, {{"sluice/v1/d1/#", 1}});
+    to->Take();
+    from->PublishSale("x", 1, true);
+    EXPECT_THAT(to->Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/sale = x"));
+  }
 }
 
 TEST_F(MqttRetainTest, NoLocalKeepsItsOwnAway) {

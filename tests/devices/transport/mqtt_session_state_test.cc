@@ -71,18 +71,26 @@ TEST_F(MqttStateTest, ASessionEndsWithItsConnectionUnlessItIsAskedToStay) {
 }
 
 TEST_F(MqttStateTest, ASessionExpires) {
+  options.v311_session_expiry_s = 60;
   Persist(v5, 60);
-  v5.Connect();
-  Pass(600'000);   // not while it is connected
-  EXPECT_EQ(server().figures().sessions, 1u);
-  v5.Lose();
-  Pass(59'999);
-  EXPECT_EQ(server().figures().sessions, 1u);
-  EXPECT_EQ(server().next_tick_ms(), now_ms + 1);
-  Pass(1);
-  EXPECT_EQ(server().figures().sessions, 0u);
-  EXPECT_EQ(server().figures().sessions_expired, 1u);
-  EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success {"));
+  v311.connect.clean = false;
+  uint64_t expired = 0;
+  for (TestMqttClient* client : {&v5, &v311}) {
+    client->Connect();
+    Pass(600'000);   // not while it is connected
+    EXPECT_EQ(server().figures().sessions, 1u);
+    client->Lose();
+    Pass(59'999);
+    EXPECT_EQ(server().figures().sessions, 1u);
+    EXPECT_EQ(server().next_tick_ms(), now_ms + 1);
+    Pass(1);
+    EXPECT_EQ(server().figures().sessions, 0u);
+    EXPECT_EQ(server().figures().sessions_expired, ++expired);
+    EXPECT_THAT(client->Connect(), testing::Not(HasSubstr("present")));
+    client->Lose();
+    Pass(60'000);
+    ++expired;
+  }
 }
 
 TEST_F(MqttStateTest, NoTimerOutlivesItsSession) {
@@ -156,12 +164,14 @@ TEST_F(MqttStateTest, DisconnectDoesNotProlongWhatEnds) {
 }
 
 TEST_F(MqttStateTest, NothingIsWorkedOnAfterDisconnect) {
-  v5.Connect();
-  v5.SendHex("e000 c000");
-  EXPECT_TRUE(v5.closing());
-  EXPECT_THAT(v5.Take(), IsEmpty());
-  v5.PublishSale("1", 1);
-  EXPECT_THAT(host.publications, IsEmpty());
+  for (TestMqttClient* client : {&v5, &v311}) {
+    client->Connect();
+    client->SendHex("e000 c000");
+    EXPECT_TRUE(client->closing());
+    EXPECT_THAT(client->Take(), IsEmpty());
+    client->PublishSale("1", 1);
+    EXPECT_THAT(host.publications, IsEmpty());
+  }
 }
 
 TEST_F(MqttStateTest, ANewConnectionTakesTheSessionOver) {

@@ -104,15 +104,19 @@ TEST_F(MqttWillTest, OfEveryQosIsTaken) {
 }
 
 TEST_F(MqttWillTest, MayBeRetained) {
-  v5.connect.will.retain = true;
-  v5.Connect();
-  v5.Lose();
-  EXPECT_TRUE(host.publications.back().retain);
-  EXPECT_EQ(server().figures().retained, 1u);
-  v311.connect.has_will = false;
-  v311.Connect();
-  v311.Subscribe(1, {{"sluice/v1/d1/status", 1}});
-  EXPECT_THAT(v311.Take(), ElementsAre("SUBACK #1 granted QoS 1", "PUBLISH q1 retain #1 sluice/v1/d1/status = offline"));
+  for (TestMqttClient* client : {&v5, &v311}) {
+    client->connect.will.retain = true;
+    client->connect.will.payload = client->client_id;
+    client->Connect();
+    client->Lose();
+    EXPECT_TRUE(host.publications.back().retain);
+    EXPECT_EQ(server().figures().retained, 1u);
+    TestMqttClient later(*this, MqttLevel::k311, "later");
+    later.Connect();
+    later.Subscribe(1, {{"sluice/v1/d1/status", 1}});
+    EXPECT_THAT(later.Take(), ElementsAre("SUBACK #1 granted QoS 1",
+                                          "PUBLISH q1 retain #1 sluice/v1/d1/status = " + client->client_id));
+  }
 }
 
 TEST_F(MqttWillTest, ReachesTheDevicesOtherClients) {

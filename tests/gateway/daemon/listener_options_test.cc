@@ -24,9 +24,9 @@ class ListenerOptionsTest : public testing::Test {
     const std::string file = folder_ / "listener.passwd";
     const PasswordHash hash = HashPassword("secret", {.log_n = 10, .r = 1, .p = 1}, random_).value();
     ASSERT_TRUE(EditPasswordFile(file, [&](const std::string& text) { return WithPassword(text, "vm-1", hash); }).ok());
-    const auto config = config::ParseConfig(StrCat("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:", port_,
-                                                   "\"\npassword_file = \"", file, "\"\n"),
-                                            "sluiced.toml");
+    const auto config = config::ParseConfig(
+        StrCat("[[listener]]\nname = \"main\"\nbind = \"127.0.0.1:", port_, "\"\npassword_file = \"", file, "\"\n"),
+        "sluiced.toml");
     ASSERT_TRUE(config.ok()) << config.status();
     per_device_ = static_cast<size_t>(config->listener.at(0).max_connections_per_device);
     devices::DriversConfig drivers = DriverConfigs(*config, "gw-1", 0);
@@ -36,8 +36,8 @@ class ListenerOptionsTest : public testing::Test {
   MqttPeer Peer(const std::string& client_id) {
     MqttPeer peer;
     EXPECT_TRUE(peer.net.Connect(port_)) << peer.net.error();
-    const auto connack = peer.Connect({.client_id = client_id, .clean = false, .user_name = "vm-1", .password = "secret",
-                                       .session_expiry_s = 3600});
+    const auto connack = peer.Connect(
+        {.client_id = client_id, .clean = false, .user_name = "vm-1", .password = "secret", .session_expiry_s = 3600});
     EXPECT_TRUE(connack && connack->reason == transport::MqttReason::kSuccess) << client_id;
     return peer;
   }
@@ -51,7 +51,8 @@ class ListenerOptionsTest : public testing::Test {
   std::unique_ptr<devices::Driver> source_;
 };
 
-// As a device does whose connections died unheard and that takes another client id each time: it must not be locked out.
+// As a device does whose connections died unheard and that takes another client id each time: it must not be locked
+// out.
 TEST_F(ListenerOptionsTest, ADeviceThatOpensMoreConnectionsLosesItsOldest) {
   Start();
   std::vector<MqttPeer> peers;

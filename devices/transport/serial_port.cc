@@ -51,7 +51,7 @@ std::shared_ptr<SerialLoop> MakeSerialLoop() { return std::make_shared<SerialLoo
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(50);
-constexpr int kTicksToLook = 20;
+constexpr int kTicksToLook = 4;
 constexpr size_t kMaxQueuedBytes = 64 * 1024;
 
 // Lives until its last handler ran; everything but `status` and `queued` belongs to the loop's thread.
@@ -207,10 +207,10 @@ class Port : public std::enable_shared_from_this<Port> {
       queued_ = 0;
     }
     SetStatus(false, StrCat(path_, ": ", why));
-    if (handlers_.on_close) handlers_.on_close(absl::UnavailableError(StrCat(path_, ": ", why)));
     delay_ms_ = options_.retry_min_ms;
-    Watch();
-    WaitAndRetry();
+    Watch();   // before anybody knows that it is gone: what they do about it is seen
+    if (handlers_.on_close) handlers_.on_close(absl::UnavailableError(StrCat(path_, ": ", why)));
+    if (running_) WaitAndRetry();
   }
 
   void Tick() {

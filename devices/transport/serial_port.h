@@ -18,8 +18,8 @@ enum class FlowControl { kNone, kRtsCts, kXonXoff };
 
 struct SerialOptions {
   // Best a link that udev keeps (/dev/serial/by-id/…, by-path/…): it follows the device to whatever number it gets. For a
-  // plain tty its link is looked for when it is opened and, since udev makes the link after the node, every second while it
-  // is open; without one only its number is known.
+  // plain tty its link is looked for when it is opened and, since udev makes the link after the node, every 200 ms while it is
+  // open; without one only its number is known.
   std::string path;
   int baud = 9600;                 // one of kBaudRates
   int data_bits = 8;               // 5 to 8

@@ -148,18 +148,17 @@ TEST_F(SerialPortTest, SaysSoIfTheDriverCannotSwitchTheDirection) {
 TEST_F(SerialPortTest, ADeviceThatComesBackUnderAnotherNumberIsFoundByItsLink) {
   auto first = std::make_unique<Pty>();
   Link("usb-scale", first->name());
-  port_ = Make({.path = by_id_ + "/usb-scale", .retry_min_ms = 5000});   // only the watch is this quick
+  port_ = Make({.path = by_id_ + "/usb-scale", .retry_min_ms = 60'000});   // only the watch is in time
   ASSERT_TRUE(port_->Start().ok());
   ASSERT_TRUE(WaitFor([&] { return opened_ == 1; }));
   Pty second;
   ASSERT_NE(second.name(), first->name());
+  std::filesystem::remove(by_id_ + "/usb-scale");   // as udev does; and another process may get the number
   first->Unplug();
   ASSERT_TRUE(WaitFor([&] { return closed_.size() == 1; }));
   EXPECT_FALSE(port_->status().open);
   Link("usb-scale", second.name());
-  const auto begin = std::chrono::steady_clock::now();
   ASSERT_TRUE(WaitFor([&] { return opened_ == 2; }));
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(3));
   second.Write("back");
   EXPECT_TRUE(WaitFor([&] { return bytes_ == "back"; }));
   EXPECT_THAT(port_->status().detail, HasSubstr(second.name()));

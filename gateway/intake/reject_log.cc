@@ -22,7 +22,8 @@ RejectEntry EntryOf(devices::Rejection rejection, int64_t at_ms) {
   entry.where = Printable(rejection.where, kName);
   entry.device_id = Printable(rejection.device_id, kName);
   entry.reason = Printable(rejection.reason, kReason);
-  entry.size = std::max<uint64_t>(rejection.size, rejection.head.size());
+  entry.size = rejection.size;
+  if (rejection.head != devices::kMayNameAPerson) entry.size = std::max<uint64_t>(entry.size, rejection.head.size());
   entry.head = std::move(rejection.head);
   if (entry.head.size() > kHead) entry.head = entry.head.substr(0, kHead);
   return entry;

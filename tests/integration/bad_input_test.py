@@ -29,43 +29,60 @@ class BadInput(StackTest):
         stack.serial_ports = ["serial-0001"]
         master, slave = os.openpty()
         (stack.folder / "serial/serial-0001").symlink_to(os.ttyname(slave))
+        topic = f"sluice/v1/{device}"
+        # What the broker remembers of an event topic when we subscribe is no event.
+        self.publish(stack, device, f"{topic}/telemetry", b'{"boot":1,"seq":101,"values":{"t":1}}', retain=True)
         stack.start_gateway()
         wait_until(lambda: all(s["state"] == "connected" for s in stack.status()["sources"]), 20, "sources connect")
-        topic = f"sluice/v1/{device}"
+        counter = lambda name: {c["name"]: int(c["value"]) for c in stack.status()["counters"]}[name]
+        wait_until(lambda: counter("intake_retained") == 1, 10, "the retained message is passed over")
+        self.assertEqual((stack.status()["accepted"], stack.status()["rejected"]), (0, 0))
+        # topic, payload, reason, whether the head is kept: of known kinds that are not about people
         cases = [
-            (f"{topic}/sale", b"{not json", "invalid JSON"),
-            (f"{topic}/sale", b'{"boot":1,"seq":1,"selection":7}', "wrong type"),
-            (f"{topic}/sale", b'{"boot":1,"seq":2,"selection":"A1","quantity":-3}', "out of range"),
-            (f"{topic}/sale", b'{"boot":1,"seq":3,"selection":"A1","qty":3}', "unknown member"),
-            (f"{topic}/teleport", b'{"boot":1,"seq":4}', "unknown kind"),
-            (f"{topic}/status", b'{"boot":1,"seq":5,"state":"online","text":"\xff\xfe"}', "invalid UTF-8"),
-            (f"{topic}/status", b'{"boot":1,"seq":6,"state":"online","text":"' + b"x" * (1 << 20) + b'"}', "1 MiB"),
-            (f"{topic}/sale", b'{"boot":1,"seq":7,"selection":"A1","gateway":"gw-other"}', "another gateway"),
-            (f"{topic}/sale", b"[" * 10000, "deep nesting"),
-            (f"{topic}/sale", b"", "empty"),
-            (f"{topic}/sale", b'{"boot":1,"seq":99999999999999999999999,"selection":"A1"}', "number too large"),
-            (f"{topic}/%2e%2e", b'{"boot":1,"seq":8}', "topic trick"),
+            (f"{topic}/sale", b"{not json", "not valid JSON at byte", True),
+            (f"{topic}/sale", b'{"boot":1,"seq":1,"selection":7}', "selection: must be text", True),
+            (f"{topic}/sale", b'{"boot":1,"seq":2,"selection":"A1","quantity":-3}', "quantity: must be an integer from 1 to", True),
+            (f"{topic}/sale", b'{"boot":1,"seq":3,"selection":"A1","qty":3}', "'qty': unknown member", True),
+            (f"{topic}/teleport", b'{"boot":1,"seq":4}', "kind: 'teleport' is unknown", False),
+            (f"{topic}/status", b'{"boot":1,"seq":5,"state":"online","text":"\xff\xfe"}', "UTF-8", True),
+            (f"{topic}/status", b'{"boot":1,"seq":6,"state":"online","text":"' + b"x" * (1 << 20) + b'"}',
+             "body: 1048621 bytes; at most 65536 are allowed", True),
+            (f"{topic}/sale", b'{"boot":1,"seq":7,"selection":"A1","gateway":"gw-other"}', "gw-other", True),
+            (f"{topic}/sale", b"[" * 10000, "must be a JSON object", True),
+            (f"{topic}/sale", b"", "body: empty", True),
+            (f"{topic}/sale", b'{"boot":1,"seq":99999999999999999999999,"selection":"A1"}', "seq: must be an integer", True),
+            (f"{topic}/%2e%2e", b'{"boot":1,"seq":8}', "kind: '%2e%2e' is unknown", False),
+            (f"{topic}/punch", b'{"boot":1,"seq":9,"user":"987654","template":"QUJD987654"}', "'template': unknown member", False),
+            (f"{topic}/attendance", b'{"boot":1,"seq":10,"user":"987654"}', "", False),
         ]
-        for case_topic, payload, _ in cases:
+        for case_topic, payload, *_ in cases:
             self.publish(stack, device, case_topic, payload)
+        lines = [("garbage", False), ("half a line", False), ('{"kind":"sale"', True)]
         os.write(master, b"\x00\xff\xfegarbage\nhalf a li")
         os.write(master, b"ne\n{\"kind\":\"sale\"\n")
-        expected = len(cases) + 3
+        expected = len(cases) + len(lines)
         wait_until(lambda: stack.status()["rejected"] >= expected, 10, "all refused")
         rows = self.rejected(stack)
         self.assertEqual(len(rows), expected, rows)
-        for row in rows:
-            self.assertTrue(row["reason"], row)
+        rows_of = lambda source: [row for row in rows if row["source"].startswith(source)]
+        for (case_topic, payload, reason, kept), row in zip(cases, rows_of("mqtt:"), strict=True):
+            self.assertEqual((row["where"], row["device_id"]), (case_topic, device))
+            self.assertIn(reason, row["reason"])
+            self.assertEqual(row["head"] == "(may name a person: not kept)", not kept, row)
             self.assertLessEqual(len(row["head"]), 2048)
+            if "gw-other" not in reason:   # that one was decoded: its size is the event's
+                self.assertEqual(row["size"], len(payload), row)
+        for (text, kept), row in zip(lines, rows_of("serial:"), strict=True):
+            self.assertTrue(row["reason"], row)
+            self.assertEqual(row["head"] == "(may name a person: not kept)", not kept, row)
+            if kept:
+                self.assertIn(text, row["head"])
+        self.assertNotIn("987654", json.dumps(rows))
         # Nothing else is disturbed: a good event goes all the way.
         self.publish(stack, device, f"{topic}/sale", b'{"boot":1,"seq":100,"selection":"A1","product":"cola","price":150,"currency":"EUR"}')
         os.write(master, b'{"kind":"status","boot":1,"seq":1,"state":"online"}\n')
         wait_until(lambda: self.queue(stack, "inventory")["acknowledged"] == 1 and
                    self.queue(stack, "shop-bulk")["acknowledged"] >= 1, 20, "good events arrive")
-        # A retained message on an event topic is the broker's memory, not an event.
-        accepted = stack.status()["accepted"]
-        stack.processes["sluiced"].stop()
-        self.publish(stack, device, f"{topic}/telemetry", b'{"boot":1,"seq":101,"values":{"t":1}}', retain=True)
         os.close(master)
         os.close(slave)
 

@@ -100,6 +100,9 @@ TEST(RejectLogTest, ShowsAllStoresAtItsRateAndCountsBoth) {
   EXPECT_EQ(entry->size, 5000u);
   for (size_t size = 0; size < stored[0].size(); ++size) EXPECT_FALSE(DecodeReject(stored[0].substr(0, size)).ok());
 
+  log.Add({.head = std::string(devices::kMayNameAPerson), .size = 7});
+  EXPECT_EQ(log.ReadAfter(0, 1000).back().entry.size, 7u) << "the message's, not the remark's";
+
   RejectLog next({}, clock, nullptr);
   EXPECT_EQ(next.Restore({stored[0], "junk", stored[1]}), 1u);
   EXPECT_THAT(next.ReadAfter(0, 10), SizeIs(2));

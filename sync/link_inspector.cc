@@ -51,7 +51,7 @@ struct LinkInspector::Shared {
         job = std::move(self->jobs.front());
         self->jobs.pop_front();
       }
-      TlsVerdict verdict = Run(job.first, self->cancel.get());
+      TlsVerdict verdict = ProbeTls(job.first, self->cancel.get());
       const std::lock_guard lock(self->mutex);
       if (!self->stop) job.second(job.first, std::move(verdict));
     }

@@ -190,7 +190,7 @@ class Handshake {
 
 }  // namespace
 
-TlsVerdict Run(const TlsProbe& probe, int cancel_fd) {
+TlsVerdict ProbeTls(const TlsProbe& probe, int cancel_fd) {
   std::optional<TlsVerdict> verdict = Handshake(probe, cancel_fd).Run();
   if (!verdict) verdict = Handshake(probe, cancel_fd).Run();
   if (!verdict) {

@@ -30,6 +30,6 @@ struct TlsProbe {
 // is over before its certificate is judged. One that the cloud ends without an alert (gRPC sends none) has to end so twice: it may have
 // been stopped just then. Blocks for at most twice the timeout, and for as long as the resolver takes; less when
 // `cancel_fd` becomes readable. SIGPIPE has to be blocked or ignored on this thread.
-TlsVerdict Run(const TlsProbe& probe, int cancel_fd);
+TlsVerdict ProbeTls(const TlsProbe& probe, int cancel_fd);
 
 }  // namespace sluice::sync

@@ -82,7 +82,7 @@ size_t Device::Pump(size_t limit) {
     event->sent_us = shared_.clock.MonotonicUs();
     if (first_open) waiting_since_us_ = event->sent_us;
     if (shared_.counters.first_sent_us == 0) shared_.counters.first_sent_us = event->sent_us;
-    shared_.ledger.Sent(name_, event->boot, event->seq, event->kind, now_us);
+    shared_.ledger.Sent(name_, event->boot, event->seq, event->kind, now_us, event->body);
     ++shared_.counters.sent;
     if (event->sent) ++shared_.counters.resent;
     shared_.counters.bytes += event->body.size();

@@ -11,6 +11,35 @@
 #include "devices/sim/text.h"
 
 namespace sluice::sim {
+namespace {
+
+// The value of a member of a body that a family made: no spaces, no escapes in it.
+std::string_view ValueOf(std::string_view body, std::string_view name) {
+  const std::string key = StrCat("\"", name, "\":");
+  const size_t at = body.find(key);
+  if (at == std::string_view::npos) return "-";
+  std::string_view value = body.substr(at + key.size());
+  value = value.substr(0, value.find_first_of(",}"));
+  if (value.size() >= 2 && value.front() == '"') value = value.substr(1, value.size() - 2);
+  return value;
+}
+
+std::string_view DetailOf(Kind kind, std::string_view body) {
+  switch (kind) {
+    case Kind::kSale:
+    case Kind::kRefill: return ValueOf(body, "quantity");
+    case Kind::kStockCount: return ValueOf(body, "level");
+    case Kind::kPunch: return ValueOf(body, "direction");
+    case Kind::kBreak: return ValueOf(body, "phase");
+    case Kind::kStatus:
+    case Kind::kTelemetry:
+    case Kind::kAlarm:
+    case Kind::kPriceChange: break;
+  }
+  return "-";
+}
+
+}  // namespace
 
 absl::Status Ledger::Open(const std::string& path, bool fsync) {
   fd_ = UniqueFd(open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644));
@@ -28,10 +57,11 @@ void Ledger::Device(std::string_view device, std::string_view transport, std::st
   if (fd_) Append(buffer_, "D\t", device, "\t", transport, "\t", family, "\n");
 }
 
-void Ledger::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, int64_t unix_us) {
+void Ledger::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, int64_t unix_us,
+                  std::string_view body) {
   if (fd_) {
     Append(buffer_, "S\t", device, "\t", boot, "\t", seq, "\t", KindName(kind), "\t", unix_us / 1000, "\t",
-           unix_us % 1000, "\n");
+           unix_us % 1000, "\t", DetailOf(kind, body), "\n");
   }
 }
 

@@ -15,13 +15,13 @@ namespace sluice::sim {
 // Appends to one file, through a buffer. Not thread-safe. A line is in the file after Flush, and safe from a power cut
 // only with `fsync`. Without a path it swallows everything.
 //
-// An S line carries one column more than the common format: the microseconds within the millisecond.
+// An S line carries what the judge holds against the cloud, out of the event's body: quantity or level, direction or phase.
 class Ledger {
  public:
   absl::Status Open(const std::string& path, bool fsync);
 
   void Device(std::string_view device, std::string_view transport, std::string_view family);
-  void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, int64_t unix_us);
+  void Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, int64_t unix_us, std::string_view body);
   void Puback(std::string_view device, uint64_t boot, uint64_t seq);
   void Unheard(std::string_view device, uint64_t boot, uint64_t seq);
   void Received(std::string_view device, const Receipt& receipt);

@@ -121,7 +121,7 @@ def first_sends(ledger):
         for line in lines:
             if not line.startswith("S\t") or not line.endswith("\n"):
                 continue
-            _, device, _, seq, kind, ms, us = line.split("\t")
+            _, device, _, seq, kind, ms, us, *_ = line.rstrip("\n").split("\t")
             sends.setdefault((device, int(seq)), ((int(ms) * 1000 + int(us)) / 1e6, kind))
     return sends
 

@@ -24,7 +24,7 @@ class MeasureTest(unittest.TestCase):
     def test_the_first_sending_counts_and_a_torn_line_does_not(self):
         ledger = self.path / "ledger.tsv"
         ledger.write_text("D\tvm-1\tmqtt\tvending\nS\tvm-1\t7\t1\tsale\t1000\t250\nS\tvm-1\t7\t1\tsale\t9000\t0\n"
-                          "P\tvm-1\t7\t1\nS\tvm-1\t7\t2\ttelemetry\t2000\t5\nS\tvm-1\t7\t3\tsa")
+                          "P\tvm-1\t7\t1\nS\tvm-1\t7\t2\ttelemetry\t2000\t5\t-\nS\tvm-1\t7\t3\tsa")
         self.assertEqual(first_sends(ledger), {("vm-1", 1): (1.00025, "sale"), ("vm-1", 2): (2.000005, "telemetry")})
 
     def test_latency_is_from_sending_to_the_first_event_on_the_bus(self):

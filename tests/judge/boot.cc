@@ -38,11 +38,12 @@ std::vector<Boot::Sending>& Boot::SendingsOf(uint64_t seq, const Record& record)
   return sendings;
 }
 
-void Boot::Sent(uint64_t seq, Kind kind, uint32_t sending) {
+void Boot::Sent(uint64_t seq, Kind kind, Detail detail, uint32_t sending) {
   Record& record = At(seq);
   if (!record.sent) {
     record.sent = true;
     record.kind = kind;
+    record.detail = detail;
     record.arrival = sending;
   } else if (!record.named) {
     SendingsOf(seq, record).push_back({.at = sending});

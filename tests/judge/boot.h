@@ -20,6 +20,7 @@ struct Record {
   bool puback = false;
   bool refused = false;
   uint8_t effects = 0;         // saturating
+  Detail detail = kNotTold;
 };
 
 // Numbers are dense from 1, but nothing here trusts that. Call in the order of the ledger's lines.
@@ -29,7 +30,7 @@ class Boot {
   const Record* Find(uint64_t seq) const;
 
   // `sending` counts the device's sendings over all its boots, in order.
-  void Sent(uint64_t seq, Kind kind, uint32_t sending);
+  void Sent(uint64_t seq, Kind kind, Detail detail, uint32_t sending);
   // The broker said that the newest sending reached nobody.
   void Unheard(uint64_t seq);
   // An answer of the gateway (a receipt; on its own listener a PUBACK) names closed ranges. Returns how many numbers of them

@@ -16,7 +16,7 @@ TEST_F(JudgeTest, AcceptsWhatIsRight) {
   EXPECT_EQ(v.devices, 1u);
   EXPECT_EQ(v.accepted, 9u);
   EXPECT_EQ(v.applied, 9u);
-  EXPECT_EQ(v.unnumbered, 2u);
+  EXPECT_EQ(v.unnumbered, 3u);
   EXPECT_EQ(v.puback, 9u);
 }
 

@@ -67,7 +67,8 @@ bool ReadLedger(const std::string& path, Tally& tally, std::string& error) {
     if (!Number(column.at[3], seq)) return false;
     if (what == "S") {
       if (column.count < 5) return false;
-      tally.Sent(device, boot, seq, KindOf(column.at[4]));
+      const Kind kind = KindOf(column.at[4]);
+      tally.Sent(device, boot, seq, kind, column.count < 8 ? kNotTold : DetailOf(kind, column.at[7]));
     } else if (what == "P") {
       tally.Puback(device, boot, seq);
     } else if (what == "N") {

@@ -57,9 +57,30 @@ class PlantedTest : public testing::Test {
   }
   void Ledger(const std::string& text) { std::ofstream(Path("ledger.tsv"), std::ios::app) << text; }
 
-  static std::string KindAt(int seq) { return seq % 3 == 0 ? "telemetry" : "sale"; }
-  static std::string QueueAt(int seq) { return seq % 3 == 0 ? "shop-bulk" : "inventory"; }
+  // With what the ledger knows of it beside the kind.
+  void SendAs(const std::string& device, int boot, int seq, const std::string& kind, const std::string& detail) {
+    Ledger("S\t" + device + "\t" + std::to_string(boot) + "\t" + std::to_string(seq) + "\t" + kind +
+           "\t1700000000000\t17\t" + detail + "\n");
+    kinds_[seq] = kind;
+  }
+  // SQL against the inventory's store, after all else is planted.
+  void Sql(const std::string& sql) { sql_ += sql; }
+  void Movement(int position, int seq, const std::string& kind, int change, int level) {
+    Sql("INSERT INTO stock_movements VALUES(" + std::to_string(position) + ",'s','cola','vm-1',7," + std::to_string(seq) + ",'" + kind +
+        "'," + std::to_string(change) + "," + std::to_string(level) + ");");
+  }
 
+  std::string KindAt(int seq) const {
+    const auto set = kinds_.find(seq);
+    return set != kinds_.end() ? set->second : KindBySeq(seq);
+  }
+  std::string QueueAt(int seq) const {
+    const std::string kind = KindAt(seq);
+    if (kind == "punch" || kind == "break") return "attendance";
+    if (kind == "alarm" || kind == "command-result") return "shop-urgent";
+    return kind == "telemetry" || kind == "status" ? "shop-bulk" : "inventory";
+  }
+  static std::string KindBySeq(int seq) { return seq % 3 == 0 ? "telemetry" : "sale"; }
   void Effect(const std::string& device, int boot, int seq) {
     effects_.push_back({++position_, QueueAt(seq), device, boot, seq, KindAt(seq)});
   }
@@ -67,7 +88,8 @@ class PlantedTest : public testing::Test {
   void Event(const std::string& device, int boot, int seq) {
     const std::string id = device + std::to_string(boot) + "." + std::to_string(seq);
     Told(device, boot, seq, "DeviceDataReceived", id + "d");
-    if (seq % 3 != 0) Told(device, boot, seq, "StockUpdated", id + "s");
+    const std::string kind = KindAt(seq);
+    if (kind == "sale" || kind == "refill" || kind == "stock-count") Told(device, boot, seq, "StockUpdated", id + "s");
   }
   // As the cloud does with a file that has its size.
   void SetAside(const std::string& service) {
@@ -78,7 +100,8 @@ class PlantedTest : public testing::Test {
     }
   }
   void Told(const std::string& device, int boot, int seq, const std::string& type, const std::string& id) {
-    const std::string service = seq % 3 == 0 ? "shop" : "inventory";
+    const std::string queue = QueueAt(seq);
+    const std::string service = queue == "inventory" || queue == "attendance" ? queue : "shop";
     if (set_aside_every_ > 0 && ++told_ % set_aside_every_ == 0) SetAside(service);
     const std::string origin = R"({"gatewayId":"g","deviceId":")" + device + R"(","boot":)" + std::to_string(boot) +
                                R"(,"seq":)" + std::to_string(seq) + R"(,"kind":")" + KindAt(seq) + "\"}";
@@ -95,6 +118,7 @@ class PlantedTest : public testing::Test {
   Verdict Judge() {
     Store("shop", {"shop-bulk", "shop-urgent"});
     Store("inventory", {"inventory"});
+    Store("attendance", {"attendance"});
     Tally tally;
     std::string error;
     EXPECT_TRUE(ReadLedger(Path("ledger.tsv"), tally, error)) << error;
@@ -118,6 +142,10 @@ class PlantedTest : public testing::Test {
              std::to_string(one.boot) + "," + std::to_string(one.seq) + ",'" + one.kind + "','id');";
     }
     sql += "INSERT INTO e VALUES(1000000,'" + queues[0] + "','vm-1',NULL,NULL,'status','will');COMMIT;";
+    if (service == "inventory" && !sql_.empty()) {
+      sql += "CREATE TABLE stock_movements(position, shop_id, product_id, device_id, boot, seq, kind, change, level);"
+             "CREATE TABLE stock_levels(shop_id, product_id, level);" + sql_;
+    }
     ASSERT_EQ(sqlite3_exec(db, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db);
     sqlite3_close(db);
   }
@@ -126,6 +154,8 @@ class PlantedTest : public testing::Test {
 
   std::string folder_;
   std::vector<Planted> effects_;
+  std::map<int, std::string> kinds_;   // of SendAs, by seq
+  std::string sql_;
   int position_ = 0;
   int set_aside_every_ = 0;   // events; 0: never
   int told_ = 0;

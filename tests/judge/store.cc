@@ -35,6 +35,37 @@ uint64_t Number(sqlite3* db, const char* sql) {
   return static_cast<uint64_t>(sqlite3_column_int64(statement.get(), 0));
 }
 
+// False where it cannot be read to its end. Only the inventory has one.
+bool ReadStock(sqlite3* db, Tally& tally) {
+  const Statement movements = Prepare(
+      db, "SELECT position, shop_id, product_id, device_id, boot, seq, kind, change, level FROM stock_movements");
+  if (!movements) return true;
+  int code;
+  sqlite3_stmt* row = movements.get();
+  while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+    tally.stock.Add({.position = sqlite3_column_int64(row, 0),
+                     .shop = std::string(Text(row, 1)),
+                     .product = std::string(Text(row, 2)),
+                     .device = std::string(Text(row, 3)),
+                     .numbered = sqlite3_column_type(row, 4) != SQLITE_NULL && sqlite3_column_type(row, 5) != SQLITE_NULL,
+                     .boot = static_cast<uint64_t>(sqlite3_column_int64(row, 4)),
+                     .seq = static_cast<uint64_t>(sqlite3_column_int64(row, 5)),
+                     .kind = KindOf(Text(row, 6)),
+                     .change = sqlite3_column_int64(row, 7),
+                     .level = sqlite3_column_int64(row, 8)});
+  }
+  if (code != SQLITE_DONE) return false;
+  const Statement levels = Prepare(db, "SELECT shop_id, product_id, level FROM stock_levels");
+  if (!levels) return false;
+  while ((code = sqlite3_step(levels.get())) == SQLITE_ROW) {
+    tally.stock.Level(Text(levels.get(), 0), Text(levels.get(), 1), sqlite3_column_int64(levels.get(), 2));
+  }
+  return code == SQLITE_DONE;
+}
+
+// Between two statements the service may write: both see one state.
+void BeginRead(sqlite3* db) { sqlite3_exec(db, "BEGIN", nullptr, nullptr, nullptr); }
+
 }  // namespace
 
 bool ReadStore(const std::string& path, Tally& tally, std::string& error) {
@@ -50,6 +81,7 @@ bool ReadStore(const std::string& path, Tally& tally, std::string& error) {
   sqlite3_busy_timeout(db.get(), 5000);
   sqlite3_db_config(db.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
 
+  BeginRead(db.get());
   const Statement effects = Prepare(db.get(), "SELECT position, queue, device_id, boot, seq, kind FROM effects");
   if (!effects) return fail("view effects");
   int code;
@@ -64,6 +96,8 @@ bool ReadStore(const std::string& path, Tally& tally, std::string& error) {
                  sqlite3_column_int64(row, 0));
   }
   if (code != SQLITE_DONE) return fail("view effects");
+
+  if (!ReadStock(db.get(), tally)) return fail("stock");
 
   tally.notes.dead_letters += Number(db.get(), "SELECT count(*) FROM dead_letters");
   tally.notes.declared_lost += Number(db.get(), "SELECT coalesce(sum(last - first + 1), 0) FROM losses");

@@ -8,13 +8,11 @@
 namespace sluice::judge {
 namespace {
 
-// What moves stock is told twice: the level, and what the device said.
-bool IsToldWhole(Kind kind, bool level, bool data) {
-  const bool stock = kind == Kind::kSale || kind == Kind::kRefill || kind == Kind::kStockCount;
-  return !stock || (level && data);
+// By all types that the kind is told as.
+bool IsToldWhole(const Record& record, Types told) {
+  const Telling telling = TellingOf(record.kind, record.detail);
+  return (told & telling.all) == telling.all && (telling.one == 0 || (told & telling.one) != 0);
 }
-
-constexpr uint16_t kNoType = UINT16_MAX;
 
 void Increase(uint8_t& count) {
   if (count < std::numeric_limits<uint8_t>::max()) ++count;
@@ -30,10 +28,10 @@ uint32_t Tally::IndexOf(std::string_view device) {
   return index;
 }
 
-void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind) {
+void Tally::Sent(std::string_view device, uint64_t boot, uint64_t seq, Kind kind, Detail detail) {
   Device& source = DeviceAt(device);
   source.in_ledger = true;
-  source.boots[boot].Sent(seq, kind, source.sendings++);
+  source.boots[boot].Sent(seq, kind, detail, source.sendings++);
 }
 
 void Tally::SourceDevice(std::string_view device, std::string_view transport) {
@@ -69,7 +67,7 @@ void Tally::Effect(std::string_view device, uint64_t boot, uint64_t seq, Kind ki
   Record& record = devices_[index].boots[boot].At(seq);
   if (record.kind == Kind::kUnknown) record.kind = kind;
   Increase(record.effects);
-  effects_.push_back({.device = index, .queue = queue, .boot = boot, .seq = seq, .position = position});
+  effects_.push_back({.device = index, .queue = queue, .kind = kind, .boot = boot, .seq = seq, .position = position});
 }
 
 void Tally::Event(std::string_view type, std::string_view event_id, std::string_view device, uint64_t boot, uint64_t seq,
@@ -79,7 +77,7 @@ void Tally::Event(std::string_view type, std::string_view event_id, std::string_
   const uint32_t index = IndexOf(device);
   const Record& record = devices_[index].boots[boot].At(seq);
   const Queue queue = QueueOf(record.kind != Kind::kUnknown ? record.kind : kind);
-  events_.push_back({.device = index, .queue = queue, .type = found->second, .boot = boot, .seq = seq,
+  events_.push_back({.device = index, .queue = queue, .kind = kind, .type = found->second, .boot = boot, .seq = seq,
                      .position = static_cast<int64_t>(events_.size()), .id = std::hash<std::string_view>()(event_id)});
 }
 
@@ -90,6 +88,62 @@ std::string Label(const Device& device, uint64_t boot, uint64_t seq) {
 }
 
 }  // namespace
+
+void Tally::CheckWhatWasSent(Verdict& v, const Fault& fault) const {
+  std::vector<Types> bits(types_.size());
+  for (const auto& [name, index] : types_) bits[index] = TypeOf(name);
+  const auto check = [&](const Sighting& one, const char* where) -> const Record* {
+    const Device& device = devices_[one.device];
+    const Record* record = device.boots.at(one.boot).Find(one.seq);
+    const std::string label = std::string(NameOf(one.kind)) + " " + Label(device, one.boot, one.seq) + where;
+    if (!device.in_ledger) {
+      ++v.foreign;
+      fault("of a device that no ledger knows: " + label);
+    } else if (!record->sent) {
+      ++v.unsent;
+      fault("never sent: " + label);
+    } else if (record->kind != one.kind) {
+      ++v.wrong_kinds;
+      fault("was sent as " + std::string(NameOf(record->kind)) + ": " + label);
+    }
+    return record;
+  };
+  for (const Sighting& effect : effects_) check(effect, " in the store");
+  for (const Sighting& event : events_) {
+    const Record* record = check(event, " on the bus");
+    const Telling telling = record->sent ? TellingOf(record->kind, record->detail) : TellingOf(event.kind, kNotTold);
+    if ((bits[event.type] & (telling.all | telling.one)) != 0) continue;
+    ++v.wrong_types;
+    fault("told on the bus as what it is not: " + std::string(NameOf(event.kind)) + " " +
+          Label(devices_[event.device], event.boot, event.seq));
+  }
+}
+
+void Tally::CheckIds(Verdict& v, const Fault& fault) const {
+  std::vector<const Sighting*> events;
+  for (const Sighting& event : events_) events.push_back(&event);
+  const auto what = [](const Sighting* one) { return std::tie(one->device, one->boot, one->seq, one->type); };
+  std::sort(events.begin(), events.end(), [&](const Sighting* a, const Sighting* b) {
+    return a->id != b->id ? a->id < b->id : what(a) < what(b);
+  });
+  for (size_t i = 1; i < events.size(); ++i) {
+    if (events[i]->id != events[i - 1]->id || what(events[i]) == what(events[i - 1])) continue;
+    ++v.shared_ids;
+    fault("on the bus under the id of another: " + Label(devices_[events[i]->device], events[i]->boot, events[i]->seq));
+  }
+}
+
+void Tally::CheckStock(Verdict& v, const Fault& fault) const {
+  v.wrong_stock += stock.Check(
+      [this](const Movement& movement) {
+        const auto device = index_.find(movement.device);
+        if (!movement.numbered || device == index_.end()) return kNotTold;
+        const auto boot = devices_[device->second].boots.find(movement.boot);
+        const Record* record = boot == devices_[device->second].boots.end() ? nullptr : boot->second.Find(movement.seq);
+        return record == nullptr || record->kind != movement.kind ? kNotTold : record->detail;
+      },
+      fault);
+}
 
 Verdict Tally::Judge(size_t show) const {
   Verdict v = notes;
@@ -106,16 +160,12 @@ Verdict Tally::Judge(size_t show) const {
     return std::tie(a.device, a.boot, a.seq, a.type, a.position) < std::tie(b.device, b.boot, b.seq, b.type, b.position);
   });
   std::vector<uint64_t> ids;
-  const auto type_of = [&](std::string_view name) {
-    const auto found = types_.find(name);
-    return found == types_.end() ? kNoType : found->second;
-  };
-  const uint16_t level_type = type_of("StockUpdated");
-  const uint16_t data_type = type_of("DeviceDataReceived");
+  std::vector<Types> bits(types_.size());
+  for (const auto& [name, index] : types_) bits[index] = TypeOf(name);
   struct Told {
     uint32_t device;
     uint64_t boot, seq;
-    bool level, data;
+    Types types;
   };
   std::vector<Told> told;   // sorted like the walk below
   for (size_t i = 0; i < events.size(); ++i) {
@@ -124,10 +174,9 @@ Verdict Tally::Judge(size_t show) const {
                                    std::tie(event.device, event.boot, event.seq, event.type);
     if (told.empty() || std::tie(told.back().device, told.back().boot, told.back().seq) !=
                             std::tie(event.device, event.boot, event.seq)) {
-      told.push_back({.device = event.device, .boot = event.boot, .seq = event.seq, .level = false, .data = false});
+      told.push_back({.device = event.device, .boot = event.boot, .seq = event.seq, .types = 0});
     }
-    told.back().level |= event.type == level_type;
-    told.back().data |= event.type == data_type;
+    told.back().types |= bits[event.type];
     if (!same) ids.clear();
     if (std::find(ids.begin(), ids.end(), event.id) != ids.end()) {
       ++v.redelivered;
@@ -153,12 +202,15 @@ Verdict Tally::Judge(size_t show) const {
   for (const Sighting& effect : effects_) {
     const Record* record = devices_[effect.device].boots.at(effect.boot).Find(effect.seq);
     const Queue expected = QueueOf(record->kind);
-    if (!devices_[effect.device].in_ledger) ++v.foreign;
     if (effect.queue == expected || expected == Queue::kUnknown) continue;
     ++v.misplaced;
     fault("effect in queue " + std::string(NameOf(effect.queue)) + ": " + std::string(NameOf(record->kind)) + " " +
           Label(devices_[effect.device], effect.boot, effect.seq));
   }
+
+  CheckWhatWasSent(v, fault);
+  CheckIds(v, fault);
+  CheckStock(v, fault);
 
   size_t at = 0;  // in told
   for (uint32_t index = 0; index < devices_.size(); ++index) {
@@ -170,7 +222,7 @@ Verdict Tally::Judge(size_t show) const {
           ++at;
         }
         const bool on_bus = at < told.size() && told[at].device == index && told[at].boot == boot &&
-                            told[at].seq == seq && IsToldWhole(record.kind, told[at].level, told[at].data);
+                            told[at].seq == seq && IsToldWhole(record, told[at].types);
         v.sent += record.sent;
         v.puback += record.puback;
         v.refused += record.refused;
@@ -234,6 +286,11 @@ std::string Verdict::ToJson() const {
   member("order_breaks_bus", order_breaks_bus);
   member("named_unsent", named_unsent);
   member("misplaced", misplaced);
+  member("wrong_kinds", wrong_kinds);
+  member("wrong_types", wrong_types);
+  member("shared_ids", shared_ids);
+  member("unsent", unsent);
+  member("wrong_stock", wrong_stock);
   member("unnumbered", unnumbered);
   member("foreign", foreign);
   member("dead_letters", dead_letters);

@@ -77,6 +77,13 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options,
 
 absl::Status Store::OpenWriter() {
   writer_.reset();
+  // What a sync that failed has left in the page cache reads well and is nowhere else, whatever later syncs say. A commit that
+  // was refused may still be found, but only where it is durable.
+  PosixFileSystem machine;
+  FileSystem& files = options_.files != nullptr ? *options_.files : machine;
+  for (const char* suffix : {"", "-wal"}) {
+    if (const auto file = files.Open(options_.path + suffix, FileSystem::Mode::kRead); file.ok()) (*file)->DropCache();
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer, Connection::Open(options_.path, true, options_.cache_kib));
   int64_t ignored = 0;
   Transaction transaction(*writer, ignored);

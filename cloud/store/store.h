@@ -17,6 +17,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "base/file.h"
 #include "base/unique_fd.h"
 #include "cloud/store/migration.h"
 #include "cloud/store/statement.h"
@@ -88,6 +89,7 @@ struct StoreOptions {
   int64_t cache_kib = 32 * 1024;        // of the writer
   int64_t checkpoint_pages = 8 * 1024;  // WAL of this size is checkpointed at once: 64 MiB
   int64_t idle_checkpoint_pages = 32;   // and of this size when there is nothing else to do
+  FileSystem* files = nullptr;          // where the path is; null: the machine's. SQLite has its own way there
 };
 
 // Thread-safe. One process per database file, kept by a lock on "<path>.lock".

@@ -31,9 +31,18 @@ std::vector<std::string> SetStrangersAside(FileSystem& files, const std::string&
   return moved;
 }
 
+// What a sync that failed has left in the page cache reads well and is nowhere else, whatever later syncs say: a commit that was
+// refused would be taken for stored, and the journal would let go of it.
+void DropCaches(FileSystem& files, const std::string& path) {
+  for (const char* suffix : {"", "-wal"}) {
+    if (const auto file = files.Open(StrCat(path, suffix), FileSystem::Mode::kRead); file.ok()) (*file)->DropCache();
+  }
+}
+
 // Beside an empty or missing database SQLite deletes the write-ahead log, which may have everything. False: that could not
 // be mended, and nobody may open it.
 bool KeepLog(FileSystem& files, const std::string& path) {
+  DropCaches(files, path);
   const bool log = files.LookAt(StrCat(path, "-wal")).size > kLogHeaderBytes;
   const FileSystem::Look database = files.LookAt(path);
   if (!log || database.size > 0) return true;

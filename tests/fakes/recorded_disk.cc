@@ -355,8 +355,10 @@ std::string PowerCuts::Reread(uint64_t number, Random& random) const {
   for (const auto& [sector_number, sector] : file.pending) {
     if (sector.doubtful < sector.versions.size()) continue;
     const size_t from = sector_number * kSectorBytes;
-    if (from >= file.durable.size() || random.Below(2) == 0) continue;  // it had been written before the sync failed
-    const std::string old = file.durable.substr(from, kSectorBytes);
+    if (from >= content.size() || random.Below(2) == 0) continue;  // it had been written before the sync failed
+    // Where the file has grown there are zeros.
+    std::string old = from < file.durable.size() ? file.durable.substr(from, kSectorBytes) : "";
+    old.resize(std::min(kSectorBytes, content.size() - from), '\0');
     content.replace(from, old.size(), old);
   }
   return content;

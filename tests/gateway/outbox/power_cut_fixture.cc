@@ -129,6 +129,9 @@ void Session::NoteEpoch() {
 void Session::Start() {
   checkpoint_pages = shape_.checkpoint_pages;
   vfs_ = std::make_unique<fakes::RecordedVfs>(StateFolder(), disk_);
+  // A file of which an earlier start could make no database, or whose salvage it did not live to finish.
+  const auto names = disk_.List(StateFolder());
+  const bool unfinished = std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.starts_with("outbox.db.salvaging"); });
   const auto ordinal = NextOrdinal(StateFolder(), disk_);
   ASSERT_TRUE(ordinal.ok()) << ordinal.status();
   journal::Options journal_options = shape_.journal;
@@ -147,7 +150,7 @@ void Session::Start() {
   ++counts_.starts;
   counts_.set_aside += report.set_aside.size();
   counts_.salvaged += report.salvaged;
-  if (!promise_.damaged) {
+  if (!promise_.damaged && !faulty_ && !unfinished) {
     EXPECT_EQ(report.set_aside, std::vector<std::string>()) << "a power cut damages nothing";
   }
 }
@@ -199,8 +202,12 @@ void Session::JudgeStream(size_t epoch, const std::vector<sync::Held>& held, Que
         }
         Note({Mark::Kind::kGone, epoch, queue, item.last, next});
       } else {
-        const auto taken = truth.taken[QueueIndex(queue)].find(item.first);
-        ASSERT_NE(taken, truth.taken[QueueIndex(queue)].end()) << where << item.first << " is invented";
+        auto& known = truth_.epochs[epoch].taken[QueueIndex(queue)];
+        auto taken = known.find(item.first);
+        if (taken == known.end() && truth_.epochs[epoch].refused[QueueIndex(queue)][item.first].contains(ContentOf(item.id))) {
+          taken = known.emplace(item.first, ContentOf(item.id)).first;   // from now on this is the number's
+        }
+        ASSERT_NE(taken, known.end()) << where << item.first << " is invented";
         ASSERT_EQ(ContentOf(item.id), taken->second) << where << item.first;
         ASSERT_EQ(item.bytes, BodyOf(taken->second)) << where << item.first;
         have.insert(item.first);
@@ -288,6 +295,10 @@ void Session::Append() {
       return;
     }
     truth_.epochs[epoch].taken[QueueIndex(queue)].erase(number);
+    if (faulty_) {
+      truth_.epochs[epoch].refused[QueueIndex(queue)][number].insert(n);
+      return Spill();
+    }
     ASSERT_TRUE(absl::IsResourceExhausted(taken.status())) << taken.status();
     ASSERT_LT(tries, 200) << "no room in time: " << taken.status() << Figures();
     clock_.AdvanceMs(1100);                     // when a full journal looks again, and a full outbox
@@ -306,7 +317,7 @@ void Session::Spill() {
     return count;
   };
   // Bounded: what is critical may have to wait for room.
-  for (int i = 0; i < 200 && in_memory() > 0; ++i) {
+  for (int i = 0; i < (faulty_ ? 110 : 200) && in_memory() > 0; ++i) {
     if (i < 100) {
       std::this_thread::yield();
     } else {
@@ -314,7 +325,8 @@ void Session::Spill() {
     }
   }
   // On the writer's thread, after what it was at.
-  ASSERT_TRUE(outbox_->Recover(Queue::kShopBulk, {}).ok());
+  const absl::Status looked = outbox_->Recover(Queue::kShopBulk, {});
+  ASSERT_TRUE(faulty_ || looked.ok()) << looked;
 }
 
 // The oldest of what is pending goes to the cloud, which acknowledges some of it.
@@ -324,6 +336,7 @@ void Session::Deliver(Queue queue) {
     const uint64_t cursor = PromiseOf(epoch, queue).cursor;
     if (held.last <= cursor) continue;
     const auto items = outbox_->Read(queue, held.epoch.id, cursor + 1, {1 + dice_.Below(100), 1 << 20});
+    if (faulty_ && (!items.ok() || items->empty())) return;
     ASSERT_TRUE(items.ok()) << items.status();
     ASSERT_FALSE(items->empty());
     outbox_->Sent(queue, held.epoch.id, cursor + 1, items->back().last);
@@ -366,10 +379,12 @@ void Session::Step() {
       break;
     case 17: outbox_->PutRejected(StrCat("refused ", dice_.Below(1000))); break;
     case 18:
-      if (dice_.Below(3) == 0) RestoreTheCloud(queue);
+      if (dice_.Below(3) == 0 && !faulty_) RestoreTheCloud(queue);
       break;
     case 19:
-      if (dice_.Below(3) == 0 && outbox_->BeginEpoch("shop").ok()) NoteEpoch();
+      if (dice_.Below(3) > 0) break;
+      outbox_->BeginEpoch("shop").IgnoreError();
+      if (journal_->epoch().id != truth_.epochs.back().id) NoteEpoch();
       break;
     default: Append();
   }
@@ -381,15 +396,49 @@ void Session::Live(bool kill) {
   Judge();
   for (int i = 0; i < shape_.steps && !testing::Test::HasFailure(); ++i) Step();
   if (!testing::Test::HasFailure()) Judge();
-  if (kill || testing::Test::HasFailure()) {
-    disk_.SetDead(true);
-    End();
-    disk_.SetDead(false);
+  if (kill || testing::Test::HasFailure()) return Die();
+  const absl::Status closed = outbox_->Close();
+  EXPECT_TRUE(closed.ok() || absl::IsResourceExhausted(closed)) << closed;
+  End();
+}
+
+void Session::Die() {
+  disk_.SetDead(true);
+  End();
+  disk_.SetDead(false);
+}
+
+bool Session::LiveWithFault(const Fault& fault, bool kill) {
+  std::atomic<uint64_t> calls = 0;
+  const auto fails = [&] {
+    const uint64_t call = ++calls;
+    return call == fault.n || (call > fault.n && fault.for_good);
+  };
+  if (fault.kind == Fault::Kind::kSync) {
+    disk_.SetOnSync([&](const std::string&) { return fails() ? absl::InternalError("injected: EIO") : absl::OkStatus(); });
   } else {
-    const absl::Status closed = outbox_->Close();
-    EXPECT_TRUE(closed.ok() || absl::IsResourceExhausted(closed)) << closed;
+    disk_.SetOnWrite([&](const std::string&, uint64_t, size_t size) -> fakes::RecordedDisk::WriteFate {
+      if (!fails()) return {size, size};
+      switch (fault.kind) {
+        case Fault::Kind::kShortWrite: return {size / 2, size / 2};
+        case Fault::Kind::kNoSpace: return {0, absl::ResourceExhaustedError("injected: ENOSPC")};
+        default: return {0, absl::InternalError("injected: EIO")};
+      }
+    });
+  }
+  faulty_ = true;
+  Start();
+  for (int i = 0; i < shape_.steps && !testing::Test::HasFailure(); ++i) Step();
+  if (kill || testing::Test::HasFailure()) {
+    Die();
+  } else {
+    outbox_->Close().IgnoreError();
     End();
   }
+  disk_.SetOnSync(nullptr);
+  disk_.SetOnWrite(nullptr);
+  faulty_ = false;
+  return calls >= fault.n;
 }
 
 }  // namespace sluice::outbox::power_cut

@@ -27,6 +27,8 @@ using Numbers = std::set<uint64_t>;
 struct EpochTruth {
   EpochId id;
   std::array<std::map<uint64_t, uint64_t>, kQueueCount> taken;   // number → content
+  // Refused, when the disk was: it may lie there nevertheless, if nothing was taken under the number since.
+  std::array<std::map<uint64_t, Numbers>, kQueueCount> refused;
 };
 
 // Shared by a workload and, as a copy, by the branch of history that begins with a power cut.
@@ -74,6 +76,13 @@ struct Shape {
   int depth = 0;     // how many power cuts it lies behind
 };
 
+// The n-th of the writes, or of the syncs, fails; or each from it on.
+struct Fault {
+  enum class Kind { kIoError, kNoSpace, kShortWrite, kSync } kind = Kind::kIoError;
+  uint64_t n = 1;
+  bool for_good = false;
+};
+
 // One disk from an image on, and the processes that live on it one after the other.
 class Session {
  public:
@@ -82,6 +91,8 @@ class Session {
 
   // Start, judge, work, end. `kill`: as kill -9; otherwise an orderly close.
   void Live(bool kill);
+  // The same on a disk that fails, which nobody judges. False: there was no n-th call.
+  bool LiveWithFault(const Fault& fault, bool kill);
   // Nothing more is written.
   void PowerOff();
 
@@ -93,6 +104,7 @@ class Session {
  private:
   void Start();
   void End();
+  void Die();
   void NoteEpoch();
   void Judge();
   void JudgeStream(size_t epoch, const std::vector<sync::Held>& held, Queue queue);
@@ -116,6 +128,8 @@ class Session {
   ManualClock clock_;
   Counts& counts_;
   std::unique_ptr<Sealer> sealer_;
+
+  bool faulty_ = false;   // calls may fail
 
   std::mutex mu_;       // guards marks_ and promise_
   std::vector<Mark> marks_;

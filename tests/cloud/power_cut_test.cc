@@ -95,7 +95,8 @@ class Session {
       for (store::Component& component : components) component.migrations.resize(1);
       auto store = store::Store::Open({.path = Folder() + "/service.db"}, components);
       ASSERT_OK(store.status());
-      static constexpr store::Sql kInsert{"INSERT INTO leases(gateway, queue, token, hardware, expires_ms) VALUES(?, 'inventory', '', ?, 0)", "tt"};
+      static constexpr store::Sql kInsert{
+          "INSERT INTO leases(gateway, queue, token, hardware, expires_ms) VALUES(?, 'inventory', '', ?, 0)", "tt"};
       for (int i = 0; i < writes; ++i) {
         const uint64_t next = promise_.old_rows + 1;
         ASSERT_OK((*store)->Write([&](store::Transaction& transaction) {
@@ -326,7 +327,9 @@ TEST(CloudPowerCutTest, ACommitWhoseSyncFailedIsNotBuiltUpon) {
   constexpr store::Sql kInsert{"INSERT INTO t(a, b) VALUES(?, ?)", "it"};
   const std::vector<store::Component> schema = {{"test", {{1, "0001_t", "CREATE TABLE t(a BIGINT PRIMARY KEY, b TEXT);"}}}};
   fakes::RecordedDisk disk;
-  const auto open = [&](fakes::RecordedDisk& on) { return store::Store::Open({.path = Folder() + "/t.db", .files = &on}, schema); };
+  const auto open = [&](fakes::RecordedDisk& on) {
+    return store::Store::Open({.path = Folder() + "/t.db", .files = &on}, schema);
+  };
   const auto insert = [&](store::Store& store, int64_t a) {
     return store.Write([&](store::Transaction& t) { return t.Run(kInsert, a, std::string(20'000, 'x')).status(); });
   };

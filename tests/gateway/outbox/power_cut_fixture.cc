@@ -131,7 +131,10 @@ void Session::Start() {
   vfs_ = std::make_unique<fakes::RecordedVfs>(StateFolder(), disk_);
   // A file of which an earlier start could make no database, or whose salvage it did not live to finish.
   const auto names = disk_.List(StateFolder());
-  const bool unfinished = std::any_of(names->begin(), names->end(), [](const std::string& name) { return name.starts_with("outbox.db.salvaging"); });
+  ASSERT_TRUE(names.ok()) << names.status();
+  const bool unfinished = std::any_of(names->begin(), names->end(), [](const std::string& name) {
+    return name.starts_with("outbox.db.salvaging");
+  });
   const auto ordinal = NextOrdinal(StateFolder(), disk_);
   ASSERT_TRUE(ordinal.ok()) << ordinal.status();
   journal::Options journal_options = shape_.journal;
@@ -223,7 +226,8 @@ void Session::JudgeStream(size_t epoch, const std::vector<sync::Held>& held, Que
     return;
   }
   for (const uint64_t number : truth_.salvage[{epoch, queue}]) {
-    ASSERT_TRUE(number <= promise.cursor || have.contains(number)) << where << number << " was found by a salvage that was not disturbed";
+    ASSERT_TRUE(number <= promise.cursor || have.contains(number))
+        << where << number << " was found by a salvage that was not disturbed";
   }
 }
 

@@ -138,8 +138,9 @@ TEST_F(MqttWillTest, IsKeptFromItsOwnClientWhereThatAskedForNoLocal) {
   v5.Lose();   // its session stays, and is subscribed
   EXPECT_EQ(Wills(), kOne);
   EXPECT_THAT(v311.Take(), ElementsAre("PUBLISH q1 #1 sluice/v1/d1/status = offline"));
-  EXPECT_THAT(v5.Connect(), StartsWith("CONNACK success present"));
-  EXPECT_THAT(v5.Take(), IsEmpty());
+  v5.SendConnect();
+  v5.Authenticate();
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("CONNACK success present")));
 }
 
 TEST_F(MqttWillTest, CarriesItsProperties) {

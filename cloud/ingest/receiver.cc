@@ -258,7 +258,7 @@ absl::Status Receiver::OnBatch(wire::Batch& batch, Pending& pending, Reply& repl
 
 absl::Status Receiver::OnRenew(Reply& reply) {
   const absl::Status status = store_.Renew(lease_);
-  if (status.ok()) return status;
+  if (status.ok()) return absl::OkStatus();
   if (status.code() == absl::StatusCode::kFailedPrecondition) {
     return absl::AbortedError(absl::StrCat("lease lost: ", status.message()));
   }

@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "base/status.h"
+#include "cloud/backup.h"
 #include "cloud/config.h"
 #include "cloud/service_node.h"
 
@@ -68,6 +69,23 @@ absl::Status Run(const Config& config, bool restored, const sigset_t& ending) {
   return absl::OkStatus();
 }
 
+absl::Status TakeBackup(const BackupOptions& options) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> services, Backup(options));
+  for (const std::string& service : services) spdlog::info("{}: backed up to {}", service, options.to);
+  return absl::OkStatus();
+}
+
+absl::Status PutBack(const RestoreOptions& options) {
+  SystemClock clock;
+  SystemRandom random;
+  ASSIGN_OR_RETURN(const Restored restored, Restore(options, clock, random));
+  for (const std::string& service : restored.services) {
+    spdlog::info("{}: restored from {}, under a new generation", service, options.from);
+  }
+  if (!restored.set_aside.empty()) spdlog::info("what was there lies in {}", restored.set_aside);
+  return absl::OkStatus();
+}
+
 int Main(int argc, char** argv) {
   CLI::App app{"sluice-cloud: the cloud services that gateways deliver to (shop, inventory, attendance)"};
   std::string file, services, data, certificate, key, authorities, trust_domain, ports_file, log_level;
@@ -90,6 +108,15 @@ int Main(int argc, char** argv) {
   app.add_option("--log-level", log_level, "debug, info, warn, error");
   app.add_flag("--restored", restored, "the stores come from a backup: show gateways a new generation");
   app.add_flag("--check", check, "check the configuration and end");
+
+  BackupOptions backup_options;
+  CLI::App* backup = app.add_subcommand("backup", "copies the stores in --data while the services run, and ends");
+  backup->fallthrough()->add_option("--to", backup_options.to, "folder that is not there yet")->required();
+  RestoreOptions restore_options;
+  CLI::App* restore = app.add_subcommand("restore", "puts the stores of a backup into --data, and ends");
+  restore->fallthrough()->add_option("--from", restore_options.from, "folder that backup made")->required();
+  restore->add_flag("--replace", restore_options.replace, "set the stores aside that are there");
+  app.require_subcommand(0, 1);
   CLI11_PARSE(app, argc, argv);
 
   Config config;
@@ -111,12 +138,21 @@ int Main(int argc, char** argv) {
   for (const auto& [service, address] : listen) over(address, config.listen[service]);
   if (!services.empty()) config.services = CLI::detail::split(services, ',');
   if (credit_items > 0) config.credit_items = credit_items;
-  if (status.ok()) status = Check(config);
+  const bool serve = !backup->parsed() && !restore->parsed();
+  if (status.ok() && serve) status = Check(config);
+  if (status.ok() && !serve && config.data_dir.empty()) status = absl::InvalidArgumentError("data_dir: not set (--data)");
 
   spdlog::set_default_logger(spdlog::stderr_logger_mt("sluice-cloud"));
   spdlog::set_level(spdlog::level::from_str(config.log_level));
   if (status.ok() && check) return 0;
-  if (status.ok()) {
+  if (status.ok() && !serve) {
+    umask(077);
+    // Those named, or else whatever is there.
+    const std::vector<std::string> named = services.empty() ? std::vector<std::string>{} : config.services;
+    backup_options.data_dir = restore_options.data_dir = config.data_dir;
+    backup_options.services = restore_options.services = named;
+    status = backup->parsed() ? TakeBackup(backup_options) : PutBack(restore_options);
+  } else if (status.ok()) {
     // Before any thread: all of them leave the ending signals to sigwait.
     sigset_t ending;
     sigemptyset(&ending);

@@ -18,8 +18,8 @@
 #include "cloud/ingest/sync_service.h"
 #include "cloud/inventory/inventory_service.h"
 #include "cloud/inventory/stock_applier.h"
-#include "cloud/retention/age_marks.h"
 #include "cloud/retention/retention.h"
+#include "cloud/service_schema.h"
 #include "cloud/serving/authorize.h"
 #include "cloud/serving/dead_letter_service.h"
 #include "cloud/serving/server.h"
@@ -34,7 +34,6 @@ using Authorize = std::function<grpc::Status(const grpc::CallbackServerContext&)
 
 // What makes a service this one and not another.
 struct Business {
-  store::Component schema;
   std::vector<Queue> queues;
   std::unique_ptr<ingest::Applier> applier;
   std::function<std::unique_ptr<grpc::Service>(store::Store&, Authorize)> methods;
@@ -49,15 +48,15 @@ auto Methods() {
 
 absl::StatusOr<Business> BusinessOf(const std::string& service) {
   if (service == "shop") {
-    return Business{shop::Schema(), {Queue::kShopUrgent, Queue::kShopBulk}, std::make_unique<shop::DeviceApplier>(),
+    return Business{{Queue::kShopUrgent, Queue::kShopBulk}, std::make_unique<shop::DeviceApplier>(),
                     Methods<shop::ShopService>()};
   }
   if (service == "inventory") {
-    return Business{inventory::Schema(), {Queue::kInventory}, std::make_unique<inventory::StockApplier>(),
+    return Business{{Queue::kInventory}, std::make_unique<inventory::StockApplier>(),
                     Methods<inventory::InventoryService>()};
   }
   if (service == "attendance") {
-    return Business{attendance::Schema(), {Queue::kAttendance}, std::make_unique<attendance::PunchApplier>(),
+    return Business{{Queue::kAttendance}, std::make_unique<attendance::PunchApplier>(),
                     Methods<attendance::AttendanceService>()};
   }
   return absl::InvalidArgumentError(StrCat("no such service: ", service));
@@ -74,8 +73,8 @@ class Node final : public ServiceNode {
     drain_ms_ = config.drain_ms;
     ASSIGN_OR_RETURN(business_, BusinessOf(service_));
     const std::string base = StrCat(config.data_dir, "/", service_);
-    ASSIGN_OR_RETURN(store_, store::Store::Open({.path = base + ".db"},
-                                                {eventbus::Schema(), ingest::Schema(), retention::Schema(), business_.schema}));
+    ASSIGN_OR_RETURN(const std::vector<store::Component> schema, SchemaOf(service_));
+    ASSIGN_OR_RETURN(store_, store::Store::Open({.path = base + ".db"}, schema));
     fresh_.emplace(store_->committed_position());
     writer_.emplace(service_ + "-service", &*fresh_);
     const std::string trust_domain = config.trust_domain;

@@ -203,6 +203,15 @@ absl::Status SqlCursorStore::ReadGeneration() {
   });
 }
 
+absl::StatusOr<Id128> SetNewGeneration(store::Store& store, Random& random) {
+  Id128 generation;
+  random.Fill(generation.bytes);
+  RETURN_IF_ERROR(store.Write([&](store::Transaction& transaction) {
+    return transaction.Run(kWriteGeneration, generation.ToHex()).status();
+  }));
+  return generation;
+}
+
 absl::Status SqlCursorStore::NewGeneration() {
   return store_.Write([&](store::Transaction& transaction) -> absl::Status {
     generation_ = NewId(random_);

@@ -24,6 +24,9 @@ namespace sluice::ingest {
 
 store::Component Schema();
 
+// For a store that is no service's yet: it comes from a backup, and whoever opens it shows gateways this generation.
+absl::StatusOr<Id128> SetNewGeneration(store::Store& store, Random& random);
+
 struct CursorStoreOptions {
   int64_t lease_ms = 300'000;
   // Something a person should see; from the applying thread.

@@ -1,14 +1,11 @@
 #include "cloud/store/store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "base/crc32c.h"
 #include "base/status.h"
+#include "cloud/store/backup.h"
 #include "cloud/store/connection.h"
 
 namespace sluice::store {
@@ -61,12 +58,7 @@ Store::~Store() {
 absl::StatusOr<std::unique_ptr<Store>> Store::Open(const StoreOptions& options,
                                                    const std::vector<Component>& components) {
   std::unique_ptr<Store> store(new Store(options));
-  const std::string lock_path = options.path + ".lock";
-  store->lock_ = UniqueFd(open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!store->lock_) return absl::UnavailableError(StrCat(lock_path, ": ", std::strerror(errno)));
-  if (flock(store->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(StrCat(options.path, ": another process has it open"));
-  }
+  ASSIGN_OR_RETURN(store->lock_, LockDatabase(options.path));
   std::lock_guard lock(store->write_mutex_);
   RETURN_IF_ERROR(store->OpenWriter());
   RETURN_IF_ERROR(WithContext(store->Migrate(components), options.path));

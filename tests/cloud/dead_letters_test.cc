@@ -65,8 +65,9 @@ class DeadLettersTest : public ::testing::Test {
   static DeadLetterKey Key(uint64_t number) {
     return {.gateway = "gw", .queue = kQueue, .epoch = IdOf(1), .number = number};
   }
-  ingest::Requeued Requeue(uint64_t number) {
-    const auto requeued = ingest_.cursors->Requeue(Key(number), kWho);
+  ingest::Requeued Requeue(uint64_t number) { return Requeue(Key(number)); }
+  ingest::Requeued Requeue(const DeadLetterKey& key) {
+    const auto requeued = ingest_.cursors->Requeue(key, kWho);
     EXPECT_OK(requeued.status());
     return requeued.value_or(ingest::Requeued{});
   }
@@ -180,9 +181,9 @@ TEST_F(DeadLettersTest, AShopMustBeConfirmedBeforeItsRecordsTakeEffect) {
   ASSERT_OK(foreign.status());
   ASSERT_OK(ingest_.cursors->Apply(foreign->lease, IdOf(2), {Record(1, Sale(1, 1))}).status());
   const DeadLetterKey key{.gateway = "gw", .queue = kQueue, .epoch = IdOf(2), .number = 1};
-  EXPECT_EQ(ingest_.cursors->Requeue(key, kWho)->reason, "shop_unknown");
+  EXPECT_EQ(Requeue(key).reason, "shop_unknown");
   ASSERT_OK(ingest_.cursors->OpenFor("shop-2", "gw", kQueue, "box-1", {}).status());
-  EXPECT_EQ(ingest_.cursors->Requeue(key, kWho)->outcome, Outcome::kApplied);
+  EXPECT_EQ(Requeue(key).outcome, Outcome::kApplied);
   EXPECT_EQ(applier_.last.shop, "shop-2");
 }
 

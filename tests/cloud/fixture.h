@@ -94,8 +94,8 @@ template <typename Business>
 class Ingest {
  public:
   Ingest(const std::string& folder, store::Component schema, ingest::Applier* applier = nullptr,
-         size_t fresh_bytes = 1u << 20)
-      : path_(folder + "/service.db"),
+         size_t fresh_bytes = 1u << 20, const std::string& name = "service")
+      : path_(StrCat(folder, "/", name, ".db")),
         schema_(std::move(schema)),
         applier_(applier ? applier : &business_),
         fresh_bytes_(fresh_bytes) {

@@ -21,6 +21,7 @@
 #include "sluice/bus/v1/bus.pb.h"
 #include "sluice/control/v1/control.pb.h"
 #include "sluice/event/v1/event.pb.h"
+#include "sluice/ingest/v1/dead_letters.pb.h"
 #include "sluice/inventory/v1/inventory.pb.h"
 #include "sluice/shop/v1/shop.pb.h"
 #include "sluice/sync/v1/sync.pb.h"
@@ -136,7 +137,7 @@ TEST(CompatibilityTest, EveryMessageFieldAndValueOfTheContractsIsInAVector) {
   for (const pb::FileDescriptor* file :
        {event::v1::DeviceEvent::descriptor()->file(), sync::v1::ClientFrame::descriptor()->file(),
         shop::v1::Device::descriptor()->file(), inventory::v1::StockLevel::descriptor()->file(),
-        attendance::v1::Punch::descriptor()->file(), bus::v1::TailRequest::descriptor()->file(),
+        attendance::v1::Punch::descriptor()->file(), ingest::v1::DeadLetter::descriptor()->file(), bus::v1::TailRequest::descriptor()->file(),
         control::v1::GetStatusRequest::descriptor()->file()}) {
     for (int i = 0; i < file->message_type_count(); ++i) Expect(*file->message_type(i), used);
     for (int i = 0; i < file->enum_type_count(); ++i) Expect(*file->enum_type(i), used);

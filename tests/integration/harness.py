@@ -55,7 +55,7 @@ def flow(ledger, until):
         for line in lines:
             if not line.startswith("S\t") or not line.endswith("\n"):
                 continue
-            _, device, boot, seq, _, ms, us = line.rstrip("\n").split("\t")
+            _, device, boot, seq, _, ms, us = line.rstrip("\n").split("\t")[:7]
             at = (int(ms) * 1000 + int(us)) / 1e6
             begin = begin or at
             if at <= until:

@@ -152,7 +152,7 @@ int Publish(int port, const std::string& path, const std::string& prefix, size_t
     body += "\"}";
     device.connection->Say(StrCat("PUB sluice.v1.", device.name, ".telemetry _INBOX.", device.name, ".", seq, " ", body.size(),
                                   "\r\n", body, "\r\n"));
-    ledger.Sent(device.name, boot, seq, sluice::sim::Kind::kTelemetry, UnixMicroseconds());
+    ledger.Sent(device.name, boot, seq, sluice::sim::Kind::kTelemetry, UnixMicroseconds(), {});
     device.under_way.emplace_back(seq, clock.MonotonicUs());
     ++produced;
   };

@@ -61,14 +61,17 @@ MqttFraming FindMqttFrame(std::string_view bytes, MqttLevel level, size_t max_pa
     if (shift == 21) return fail(mqtt_rule::kLengthTooLong, "remaining length", 1);
   }
   if (!frame->shortest && level == MqttLevel::k5) return fail(mqtt_rule::kLengthNotShortest, "remaining length", 1);
-  if (header + remaining > max_packet) return fail(mqtt_rule::kTooLarge, "remaining length", 1);
+  frame->type = type;
+  frame->flags = first & 15;
+  frame->header_size = header;
+  if (header + remaining > max_packet) {
+    *need = header + remaining;
+    return fail(mqtt_rule::kTooLarge, "remaining length", 1);
+  }
   if (bytes.size() < header + remaining) {
     *need = header + remaining;
     return MqttFraming::kMore;
   }
-  frame->type = type;
-  frame->flags = first & 15;
-  frame->header_size = header;
   frame->body = bytes.substr(header, remaining);
   return MqttFraming::kWhole;
 }

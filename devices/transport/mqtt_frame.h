@@ -49,7 +49,8 @@ enum class MqttFraming { kWhole, kMore, kFault };
 // kWhole: *frame is set, the next one begins at frame->size().
 // kMore: incomplete; *need is how many bytes from the beginning are wanted before another call is worth while (> bytes.size()).
 // kFault: *fault says why, as soon as the bytes seen suffice: a packet type that is none (at the level), reserved flags,
-// remaining length too long or needlessly long, a packet larger than max_packet (before its body arrives).
+// remaining length too long or needlessly long, a packet larger than max_packet (before its body arrives; then *frame has
+// type, flags and header_size, and *need is the packet's size).
 MqttFraming FindMqttFrame(std::string_view bytes, MqttLevel level, size_t max_packet, MqttFrame* frame, size_t* need,
                           MqttFault* fault);
 

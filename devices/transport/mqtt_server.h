@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "devices/transport/mqtt_rate.h"
 #include "devices/transport/mqtt_server_session.h"
 #include "devices/transport/mqtt_session.h"
 
@@ -52,6 +54,11 @@ class MqttServer final : public MqttSessions {
   MqttScratch& scratch() { return scratch_; }
   MqttSessionFigures& count() { return figures_; }
   bool shut_down() const { return shut_down_; }
+  // Of all connections together.
+  MqttRate& rate(int64_t now_ms) {
+    if (!rate_) rate_.emplace(options_.total_publishes_per_second, options_.total_publishes_per_second, now_ms);
+    return *rate_;
+  }
   size_t max_slots() const;
 
   enum class Attached { kNew, kResumed, kTooMany };
@@ -118,6 +125,7 @@ class MqttServer final : public MqttSessions {
   Random& random_;
   MqttSessionFigures figures_;
   MqttScratch scratch_;
+  std::optional<MqttRate> rate_;   // from the first publish on
   bool shut_down_ = false;
   uint64_t attached_ = 0;   // counts up
 

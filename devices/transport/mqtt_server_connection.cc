@@ -2,7 +2,6 @@
 #include "devices/transport/mqtt_server_connection.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/strings.h"
@@ -11,8 +10,7 @@
 namespace sluice::transport {
 
 MqttServerConnection::MqttServerConnection(MqttServer& server, uint64_t id, int64_t now_ms)
-    : server_(server), id_(id), connect_(std::make_unique<MqttConnect>()), tokens_(server.options().publish_burst),
-      refilled_ms_(now_ms), opened_ms_(now_ms),
+    : server_(server), id_(id), connect_(std::make_unique<MqttConnect>()), rate_(server.options().publishes_per_second, server.options().publish_burst, now_ms), opened_ms_(now_ms),
       heard_ms_(now_ms), publish_(server.scratch().publish), outgoing_(server.scratch().outgoing), ack_(server.scratch().ack),
       due_(server.scratch().due) {
   if (server_.shut_down()) {
@@ -71,6 +69,17 @@ size_t MqttServerConnection::WorkOn(std::string_view bytes, int64_t now_ms) {
       SetPause(state_ == State::kAuthenticating ? Pause::kAuthentication : Pause::kOutput, now_ms);
       return used;
     }
+    if (skip_left_ > 0) {
+      const size_t skipped = std::min(skip_left_, bytes.size() - used);
+      used += skipped;
+      skip_left_ -= skipped;
+      heard_ms_ = now_ms;
+      input_need_ = 1;
+      if (skip_left_ > 0) {
+        SetPause(Pause::kNone, now_ms);
+        return used;
+      }
+    }
     const std::string_view rest = bytes.substr(used);
     if (state_ == State::kConnecting && !rest.empty() && static_cast<uint8_t>(rest[0]) >> 4 != 1) {
       ++server_.count().protocol_errors;
@@ -83,7 +92,15 @@ size_t MqttServerConnection::WorkOn(std::string_view bytes, int64_t now_ms) {
     const size_t max_bytes = state_ == State::kConnecting ? options.max_connect_bytes : options.max_packet_bytes;
     switch (FindMqttFrame(rest, level_, max_bytes, &frame, &input_need_, &fault)) {
       case MqttFraming::kMore: SetPause(Pause::kNone, now_ms); return used;
-      case MqttFraming::kFault: Fault(fault, now_ms); return used;
+      case MqttFraming::kFault:
+        if (fault.reason == MqttReason::kPacketTooLarge && frame.type == MqttType::kPublish && state_ == State::kConnected) {
+          used += OnLargePublish(frame, rest, fault, now_ms);
+          if (skip_left_ > 0) continue;
+          SetPause(Pause::kNone, now_ms);   // more of its head is needed, or it is over
+          return used;
+        }
+        Fault(fault, now_ms);
+        return used;
       case MqttFraming::kWhole: break;
     }
     const Pause pause = MayHandle(frame, now_ms);
@@ -102,10 +119,7 @@ MqttServerConnection::Pause MqttServerConnection::MayHandle(const MqttFrame& fra
   if (frame.type != MqttType::kPublish || state_ != State::kConnected) return Pause::kNone;
   if (server_.host().TurnIsOver()) return Pause::kTurn;
   const MqttSessionOptions& options = server_.options();
-  if (options.publishes_per_second > 0) {
-    Refill(now_ms);
-    if (tokens_ < 1) return Pause::kRate;
-  }
+  if (MayPublishMs(now_ms) > now_ms) return Pause::kRate;
   if ((frame.flags & 0x06) == 0) return Pause::kNone;
   // 3.1.1 knows no receive maximum. Only publishes that are not acknowledged count, for the PUBRELs come behind this one.
   if (level_ == MqttLevel::k311 && session_->inbound.in_order() >= options.receive_maximum) return Pause::kWindow;
@@ -168,11 +182,13 @@ void MqttServerConnection::SetPause(Pause pause, int64_t now_ms) {
   Wake();
 }
 
-void MqttServerConnection::Refill(int64_t now_ms) {
-  const MqttSessionOptions& options = server_.options();
-  const double passed_s = static_cast<double>(now_ms - refilled_ms_) / 1000;
-  tokens_ = std::min(options.publish_burst, tokens_ + passed_s * options.publishes_per_second);
-  refilled_ms_ = now_ms;
+int64_t MqttServerConnection::MayPublishMs(int64_t now_ms) {
+  return std::max(rate_.NextMs(now_ms), server_.rate(now_ms).NextMs(now_ms));
+}
+
+void MqttServerConnection::CountPublish(int64_t now_ms) {
+  rate_.Take();
+  server_.rate(now_ms).Take();
 }
 
 void MqttServerConnection::NoteOutput(size_t before) {
@@ -273,8 +289,7 @@ void MqttServerConnection::Arm(int64_t now_ms) {
     case State::kConnected:
       if (keep_alive_s_ > 0 && reading_) when_ms = heard_ms_ + int64_t{1500} * keep_alive_s_;
       if (pause_ == Pause::kRate) {
-        const double missing_ms = (1 - tokens_) / options.publishes_per_second * 1000;
-        when_ms = std::min(when_ms, now_ms + 1 + static_cast<int64_t>(std::ceil(missing_ms)));
+        when_ms = std::min(when_ms, std::max(MayPublishMs(now_ms), now_ms + 1));
       }
       if (level_ == MqttLevel::k5 && options.patience_ms > 0 && !told_full_ && waits()) {
         when_ms = std::min(when_ms, waiting_.front().since_ms + options.patience_ms);

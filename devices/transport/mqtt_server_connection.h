@@ -9,6 +9,7 @@
 
 #include "devices/transport/mqtt_fifo.h"
 #include "devices/transport/mqtt_packet.h"
+#include "devices/transport/mqtt_rate.h"
 #include "devices/transport/mqtt_server.h"
 
 namespace sluice::transport {
@@ -80,7 +81,9 @@ class MqttServerConnection final : public MqttConnection {
   // With fewer properties where the client's maximum packet size wants it. False: it does not fit even so.
   template <typename Packet>
   bool Send(Packet& packet);
-  void Refill(int64_t now_ms);
+  // When the connection's next publish may come, by its own rate and that of all: now_ms or later.
+  int64_t MayPublishMs(int64_t now_ms);
+  void CountPublish(int64_t now_ms);
   void CountEnd(MqttReason reason);
 
   // mqtt_server_connect.cc: CONNECT and CONNACK.
@@ -92,6 +95,7 @@ class MqttServerConnection final : public MqttConnection {
 
   // mqtt_server_packets.cc: the rest.
   bool OnPublish(const MqttFrame& frame, int64_t now_ms);
+  size_t OnLargePublish(const MqttFrame& head, std::string_view bytes, const MqttFault& fault, int64_t now_ms);
   bool ResolveAlias(MqttPublish& publish, int64_t now_ms);
   bool CheckPublish(const MqttPublish& publish, MqttReason* reason, std::string_view* why) const;
   MqttPublication PublicationOf(const MqttPublish& publish, bool dup) const;
@@ -123,6 +127,7 @@ class MqttServerConnection final : public MqttConnection {
 
   std::string input_;                            // not yet worked on: a part of a packet, or what came while paused
   size_t input_at_ = 0;
+  size_t skip_left_ = 0;                         // of a packet that is larger than is taken
   size_t input_need_ = 0;                        // input_ is worth looking at again when it is so long
   bool working_ = false;
   bool destroyed_ = false;                       // the host must not look at it any more
@@ -142,8 +147,7 @@ class MqttServerConnection final : public MqttConnection {
   MqttFifo<Waiting> waiting_;                    // publishes that the host had no room for
   size_t waiting_bytes_ = 0;
   bool told_full_ = false;                       // in CONNACK
-  double tokens_ = 0;                            // publishes that may come now
-  int64_t refilled_ms_ = 0;
+  MqttRate rate_;
 
   int64_t opened_ms_ = 0, heard_ms_ = 0;
   int64_t timer_ms_ = kMqttNever;

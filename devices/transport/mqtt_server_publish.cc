@@ -22,7 +22,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   }
   if (publish_.qos == 0) {
     OfferAtQos0(publish_, now_ms);
-    tokens_ -= 1;
+    CountPublish(now_ms);
     return true;
   }
   MqttInbound& inbound = session_->inbound;
@@ -59,9 +59,65 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
     ++count.no_room;
     Keep(slot, publish_, now_ms);
   }
-  tokens_ -= 1;
+  CountPublish(now_ms);
   SendAcks();
   return true;
+}
+
+// Larger than is taken. A client of 5.0 was told what is, and is disconnected. 3.1.1 cannot say either, and closing would have it
+// send the same for ever: its publish is refused as others are, and the rest of it passed over (skip_left_).
+// Returns how many bytes are done with; 0: its head has not come yet (input_need_), or the connection is ended.
+size_t MqttServerConnection::OnLargePublish(const MqttFrame& head, std::string_view bytes, const MqttFault& fault,
+                                            int64_t now_ms) {
+  constexpr size_t kPayloadBytes = 1024;   // what a rejection keeps
+  const size_t size = input_need_;
+  MqttFrame known = head;
+  known.body = bytes.substr(head.header_size);
+  size_t wanted = 2;
+  if (known.body.size() >= 2) {
+    const size_t topic = static_cast<size_t>(static_cast<uint8_t>(known.body[0])) << 8 | static_cast<uint8_t>(known.body[1]);
+    if (topic > server_.options().max_topic_bytes) {
+      Fault(fault, now_ms);
+      return 0;
+    }
+    wanted += topic + 2 + kPayloadBytes;
+  }
+  wanted = std::min(wanted, size - head.header_size);
+  if (level_ == MqttLevel::k311 && (known.body.size() < 2 || known.body.size() < wanted)) {
+    input_need_ = head.header_size + wanted;
+    return 0;
+  }
+  known.body = known.body.substr(0, wanted);
+  const std::string why = StrCat("a packet of ", size, " bytes: at most ", server_.options().max_packet_bytes, " are taken");
+  MqttFault malformed;
+  const bool readable = DecodeMqtt(known, level_, MqttSender::kClient, &publish_, &malformed);
+  if (readable && !publish_.topic.empty()) {
+    server_.host().NotTaken(PublicationOf(publish_, publish_.dup), MqttReason::kPacketTooLarge, why);
+  }
+  if (!readable || level_ == MqttLevel::k5) {
+    Fault(level_ == MqttLevel::k5 ? fault : malformed, now_ms);
+    return 0;
+  }
+  MqttSessionFigures& count = server_.count();
+  ++count.packet_too_large;
+  ++count.publishes_refused;
+  CountPublish(now_ms);
+  if (publish_.qos > 0) {
+    MqttInbound& inbound = session_->inbound;
+    const uint32_t digest = ExtendCrc32c(ExtendCrc32c(Crc32c(publish_.topic), std::string_view("", 1)), publish_.payload);
+    uint16_t slot = 0;
+    switch (inbound.Arrived(publish_.packet_id, publish_.qos, publish_.dup, digest, &slot)) {
+      case MqttInbound::Arrival::kFull:
+        ++count.quota_exceeded;
+        Drop(MqttReason::kQuotaExceeded, "too many publishes without PUBREL or PUBACK", now_ms);
+        return 0;
+      case MqttInbound::Arrival::kAgain: ++count.merged; break;
+      default: inbound.Done(slot, MqttReason::kQuotaExceeded, why); break;   // of the reasons that a PUBACK may have
+    }
+    SendAcks();
+  }
+  skip_left_ = size - head.header_size - wanted;
+  return head.header_size + wanted;
 }
 
 // False: the connection is ended.

@@ -134,6 +134,7 @@ struct MqttSessionOptions {
   size_t max_retained_bytes = 256u << 10;
 
   // Together.
+  double total_publishes_per_second = 0;              // token bucket, its burst a second's worth; 0: no limit
   size_t max_connections = 10'000;                    // told 0x97 (3.1.1: 3) at CONNECT
   size_t max_sessions = 20'000;
   size_t max_total_retained_bytes = 16u << 20;

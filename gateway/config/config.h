@@ -106,6 +106,7 @@ struct Listener {
   int64_t receive_maximum = 256;    // publishes of a connection that are not acknowledged
   int64_t max_publishes_per_second = 0;   // of a connection; 0: no limit
   // Of all connections together.
+  int64_t max_total_publishes_per_second = 0;   // 0: no limit
   uint64_t max_waiting_bytes = 8u << 20;    // publishes that wait for room in the journal
   uint64_t max_queued_bytes = 8u << 20;     // messages that wait for devices
   uint64_t max_retained_bytes = 4u << 20;

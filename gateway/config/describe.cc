@@ -45,6 +45,7 @@ void DescribeListener(Visitor& v, Listener& c) {
   v.Size("max_packet_bytes", c.max_packet_bytes, kKiB, 2 * kMiB);
   v.Integer("receive_maximum", c.receive_maximum, 1, 65'535);
   v.Integer("max_publishes_per_second", c.max_publishes_per_second, 0, 1'000'000);
+  v.Integer("max_total_publishes_per_second", c.max_total_publishes_per_second, 0, 10'000'000);
   v.Size("max_waiting_bytes", c.max_waiting_bytes, 64 * kKiB, kGiB);
   v.Size("max_queued_bytes", c.max_queued_bytes, 64 * kKiB, kGiB);
   v.Size("max_retained_bytes", c.max_retained_bytes, 0, kGiB);

@@ -113,6 +113,7 @@ transport::MqttListenerOptions ListenerOptions(const config::Listener& config, i
   sessions.receive_maximum = static_cast<uint16_t>(config.receive_maximum);
   sessions.publishes_per_second = static_cast<double>(config.max_publishes_per_second);
   sessions.publish_burst = std::max(sessions.publishes_per_second, 1.0);
+  sessions.total_publishes_per_second = static_cast<double>(config.max_total_publishes_per_second);
   sessions.max_keep_alive_s = static_cast<uint16_t>(config.max_keep_alive_s);
   sessions.max_session_expiry_s = sessions.v311_session_expiry_s = static_cast<uint32_t>(config.session_expiry_s);
   sessions.max_sessions_per_device = static_cast<size_t>(config.max_connections_per_device);

@@ -45,7 +45,7 @@ CAMPAIGNS = {
     ], "disk images", 40_000),
     "io-faults": Campaign([
         Part("journal_fault_test", "", 1),
-        Part("outbox_nth_call_test", "SLUICE_WORKLOADS", 4),
+        Part("outbox_nth_call_test", "SLUICE_ROUNDS", 4),
     ], "workloads, each with its n-th call failing for every n", 8),
     "corruption": Campaign([
         Part("damage_test.py", "SLUICE_DAMAGES", 50, arguments=("Damage.test_pairs_at_random",)),

@@ -1,5 +1,6 @@
 """mosquitto_pub and mosquitto_sub against the gateway's own MQTT server."""
 
+import json
 import shutil
 import subprocess
 
@@ -65,6 +66,19 @@ class MosquittoClients(ListenerTest):
                 self.assertEqual(left.finish()[0], 0)
             self.wait_figure(stack, "connections", 0)
         self.assert_arrived(stack, "vm-0001", [(1, 1), (1, 3)], service="shop")
+
+    def test_a_megabyte_is_refused_and_no_connection_lost_to_it(self):
+        stack = self.stack_with_listener(tls=False)
+        large = stack.folder / "large"
+        large.write_bytes(b'{"boot":1,"seq":1,"selection":"' + b"A" * (1 << 20) + b'"}')
+        # 3.1.1 tells nobody how much may be sent; mosquitto_pub would send it again and again.
+        self.must_pub(stack, "-t", "sluice/v1/vm-0001/sale", "-q", "1", "-f", str(large), version="311")
+        wait_until(lambda: self.source(stack)["rejected"] == 1, 20, "it is counted")
+        rows = [json.loads(line) for line in stack.ctl("--json", "tail", "--rejected", "--no-follow").stdout.splitlines()]
+        self.assertEqual([row["reason"] for row in rows if "a packet of 1048" in row["reason"]], [rows[0]["reason"]])
+        self.assertEqual(rows[0]["device_id"], "vm-0001")
+        self.must_pub(stack, "-t", "sluice/v1/vm-0001/sale", "-q", "1", "-m", sale(2), version="311")
+        self.assert_arrived(stack, "vm-0001", [(1, 2)])
 
     def test_retained_topics_are_kept_for_the_device_and_are_no_events(self):
         stack = self.stack_with_listener(tls=False)

@@ -1,4 +1,5 @@
 // The limits of a connection and of all together, and how a connection ends that does not keep to the rules.
+#include "base/strings.h"
 #include "tests/devices/transport/mqtt_describe.h"
 #include "tests/devices/transport/mqtt_session_fixture.h"
 
@@ -39,6 +40,24 @@ TEST_F(MqttLimitTest, APublishRateIsKeptByPausing) {
   EXPECT_EQ(host.publications.size(), 13u);
 }
 
+TEST_F(MqttLimitTest, ARateOfAllTogetherIsKeptByPausingWhoeverComes) {
+  options.total_publishes_per_second = 10;
+  Connect();
+  for (uint16_t id = 1; id <= 8; ++id) v5.PublishSale(std::to_string(id), id);
+  for (uint16_t id = 1; id <= 8; ++id) v311.PublishSale(std::to_string(id), id);
+  EXPECT_EQ(host.publications.size(), 10u);
+  EXPECT_TRUE(v5.link->reading());
+  EXPECT_FALSE(v311.link->reading());
+  for (size_t more = 1; more <= 6; ++more) {
+    const int64_t next_ms = server().next_tick_ms();
+    EXPECT_LE(next_ms, now_ms + 102);
+    Pass(next_ms - now_ms);
+    EXPECT_EQ(host.publications.size(), 10 + more);
+  }
+  EXPECT_TRUE(v311.link->reading());
+  EXPECT_FALSE(v5.closing() || v311.closing());
+}
+
 TEST_F(MqttLimitTest, APacketTooLargeIsRefusedBeforeItsBodyComes) {
   options.max_packet_bytes = 2048;
   Connect();
@@ -47,9 +66,58 @@ TEST_F(MqttLimitTest, APacketTooLargeIsRefusedBeforeItsBodyComes) {
   EXPECT_FALSE(v5.closing());
   v5.SendHex("32 fe0f");   // 2,049 bytes to come
   EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("DISCONNECT packet too large")));
-  v311.SendHex("32 fe0f");
+  EXPECT_EQ(server().figures().packet_too_large, 1u);
+}
+
+// 3.1.1 knows no maximum: a device that were closed would send the same again for ever.
+TEST_F(MqttLimitTest, ALargePublishOf311IsAcknowledgedToldOfAndPassedOver) {
+  options.max_packet_bytes = 2048;
+  Connect();
+  const std::string topic = "sluice/v1/d1/sale";
+  for (const int qos : {0, 1, 2}) {
+    SCOPED_TRACE(qos);
+    std::string bytes;
+    const std::string payload(100'000, 'x');
+    MqttPublish publish{.topic = topic, .payload = payload, .qos = static_cast<uint8_t>(qos),
+                        .packet_id = static_cast<uint16_t>(qos == 0 ? 0 : 7 + qos)};
+    EncodeMqtt(publish, MqttLevel::k311, &bytes);
+    const size_t before = host.not_taken.size();
+    // In pieces of any size: of the length, of the topic, of the rest.
+    size_t piece = 1;
+    for (size_t at = 0; at < bytes.size(); at += piece, piece = piece * 3 / 2 + 1) v311.SendBytes(std::string_view(bytes).substr(at, piece));
+    ASSERT_EQ(host.not_taken.size(), before + 1);
+    EXPECT_EQ(host.not_taken.back().topic, topic);
+    EXPECT_EQ(host.not_taken.back().why, StrCat("a packet of ", bytes.size(), " bytes: at most 2048 are taken"));
+    EXPECT_TRUE(host.publications.empty());
+    const std::vector<std::string> answers[] = {{}, {"PUBACK #8"}, {"PUBREC #9"}};
+    EXPECT_EQ(v311.Take(), answers[qos]);
+    // The next packet is found behind it.
+    ASSERT_FALSE(v311.closing());
+    v311.PublishSale("1", static_cast<uint16_t>(20 + qos));
+    ASSERT_EQ(host.publications.size(), 1u);
+    AllSafe();
+    EXPECT_THAT(v311.Take(), ElementsAre(StrCat("PUBACK #", 20 + qos)));
+    host.publications.clear();
+    safe_until = 0;
+  }
+  EXPECT_EQ(server().figures().packet_too_large, 3u);
+  // One whose head is wrong is no publish.
+  v311.SendHex("32 fe0f 0001 2b 0005 31");   // topic "+"
+  v311.SendBytes(std::string(2048, 'x'));
   EXPECT_TRUE(v311.closing());
-  EXPECT_EQ(server().figures().packet_too_large, 2u);
+}
+
+TEST_F(MqttLimitTest, ALargePublishOf5IsToldOfWhereItsHeadHasCome) {
+  options.max_packet_bytes = 2048;
+  Connect();
+  std::string bytes;
+  const std::string payload(5000, 'x');
+  EncodeMqtt(MqttPublish{.topic = "sluice/v1/d1/sale", .payload = payload, .qos = 1, .packet_id = 3}, MqttLevel::k5, &bytes);
+  v5.SendBytes(bytes);
+  EXPECT_THAT(v5.Take(), ElementsAre(StartsWith("DISCONNECT packet too large")));
+  ASSERT_EQ(host.not_taken.size(), 1u);
+  EXPECT_EQ(host.not_taken[0].topic, "sluice/v1/d1/sale");
+  EXPECT_EQ(host.not_taken[0].reason, MqttReason::kPacketTooLarge);
 }
 
 TEST_F(MqttLimitTest, ALargeConnectIsRefusedBeforeItsBodyComes) {

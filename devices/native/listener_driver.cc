@@ -148,8 +148,11 @@ MqttVerdict ListenerSource::NoRoom() {
   return {.kind = MqttVerdict::Kind::kNoRoom};
 }
 
-void ListenerSource::NotTaken(const MqttPublication& publication, MqttReason, std::string_view why) {
-  Reject(publication, why, {});
+void ListenerSource::NotTaken(const MqttPublication& publication, MqttReason reason, std::string_view why) {
+  devices::JsonEventFacts facts;
+  // Whose number it was, so that a receipt can refuse it: that stands at its beginning, where devices write it.
+  if (reason == MqttReason::kPacketTooLarge) Decode(publication.topic, publication.payload, &facts).status().IgnoreError();
+  Reject(publication, why, facts);
 }
 
 void ListenerSource::Reject(const MqttPublication& publication, std::string_view why, const devices::JsonEventFacts& facts) {
@@ -157,6 +160,7 @@ void ListenerSource::Reject(const MqttPublication& publication, std::string_view
   devices::Rejection rejection = devices::MakeRejection(name_, std::string(publication.topic),
                                                         absl::InvalidArgumentError(AsAbsl(why)), publication.payload, facts);
   rejection.device_id = publication.identity.device;   // who said it, whomever the topic names
+  rejection.size += publication.missing;
   sink_.Reject(std::move(rejection));
 }
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -55,10 +54,7 @@ class MqttServer final : public MqttSessions {
   MqttSessionFigures& count() { return figures_; }
   bool shut_down() const { return shut_down_; }
   // Of all connections together.
-  MqttRate& rate(int64_t now_ms) {
-    if (!rate_) rate_.emplace(options_.total_publishes_per_second, options_.total_publishes_per_second, now_ms);
-    return *rate_;
-  }
+  MqttRate& rate() { return rate_; }
   size_t max_slots() const;
 
   enum class Attached { kNew, kResumed, kTooMany };
@@ -125,7 +121,7 @@ class MqttServer final : public MqttSessions {
   Random& random_;
   MqttSessionFigures figures_;
   MqttScratch scratch_;
-  std::optional<MqttRate> rate_;   // from the first publish on
+  MqttRate rate_{options_.total_publishes_per_second, options_.total_publishes_per_second};
   bool shut_down_ = false;
   uint64_t attached_ = 0;   // counts up
 

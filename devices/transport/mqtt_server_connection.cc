@@ -10,7 +10,7 @@
 namespace sluice::transport {
 
 MqttServerConnection::MqttServerConnection(MqttServer& server, uint64_t id, int64_t now_ms)
-    : server_(server), id_(id), connect_(std::make_unique<MqttConnect>()), rate_(server.options().publishes_per_second, server.options().publish_burst, now_ms), opened_ms_(now_ms),
+    : server_(server), id_(id), connect_(std::make_unique<MqttConnect>()), rate_(server.options().publishes_per_second, server.options().publish_burst), opened_ms_(now_ms),
       heard_ms_(now_ms), publish_(server.scratch().publish), outgoing_(server.scratch().outgoing), ack_(server.scratch().ack),
       due_(server.scratch().due) {
   if (server_.shut_down()) {
@@ -94,9 +94,11 @@ size_t MqttServerConnection::WorkOn(std::string_view bytes, int64_t now_ms) {
       case MqttFraming::kMore: SetPause(Pause::kNone, now_ms); return used;
       case MqttFraming::kFault:
         if (fault.reason == MqttReason::kPacketTooLarge && frame.type == MqttType::kPublish && state_ == State::kConnected) {
-          used += OnLargePublish(frame, rest, fault, now_ms);
-          if (skip_left_ > 0) continue;
-          SetPause(Pause::kNone, now_ms);   // more of its head is needed, or it is over
+          const Pause wait = level_ == MqttLevel::k311 ? MayHandle(frame, now_ms) : Pause::kNone;
+          const size_t done = wait == Pause::kNone ? OnLargePublish(frame, rest, fault, now_ms) : 0;
+          used += done;
+          if (done > 0) continue;
+          SetPause(wait, now_ms);   // it has to wait, more of its head is needed, or it is over
           return used;
         }
         Fault(fault, now_ms);
@@ -183,12 +185,8 @@ void MqttServerConnection::SetPause(Pause pause, int64_t now_ms) {
 }
 
 int64_t MqttServerConnection::MayPublishMs(int64_t now_ms) {
-  return std::max(rate_.NextMs(now_ms), server_.rate(now_ms).NextMs(now_ms));
-}
-
-void MqttServerConnection::CountPublish(int64_t now_ms) {
-  rate_.Take();
-  server_.rate(now_ms).Take();
+  if (!publish_at_ms_) publish_at_ms_ = std::max(rate_.Reserve(now_ms), server_.rate().Reserve(now_ms));
+  return std::max(*publish_at_ms_, now_ms);
 }
 
 void MqttServerConnection::NoteOutput(size_t before) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,9 +82,9 @@ class MqttServerConnection final : public MqttConnection {
   // With fewer properties where the client's maximum packet size wants it. False: it does not fit even so.
   template <typename Packet>
   bool Send(Packet& packet);
-  // When the connection's next publish may come, by its own rate and that of all: now_ms or later.
+  // When the connection's next publish may come, by its own rate and that of all: now_ms or later. It is promised to it.
   int64_t MayPublishMs(int64_t now_ms);
-  void CountPublish(int64_t now_ms);
+  void CountPublish() { publish_at_ms_.reset(); }
   void CountEnd(MqttReason reason);
 
   // mqtt_server_connect.cc: CONNECT and CONNACK.
@@ -148,6 +149,7 @@ class MqttServerConnection final : public MqttConnection {
   size_t waiting_bytes_ = 0;
   bool told_full_ = false;                       // in CONNACK
   MqttRate rate_;
+  std::optional<int64_t> publish_at_ms_;         // what the rates have promised and was not used yet
 
   int64_t opened_ms_ = 0, heard_ms_ = 0;
   int64_t timer_ms_ = kMqttNever;

@@ -22,7 +22,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   }
   if (publish_.qos == 0) {
     OfferAtQos0(publish_, now_ms);
-    CountPublish(now_ms);
+    CountPublish();
     return true;
   }
   MqttInbound& inbound = session_->inbound;
@@ -59,7 +59,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
     ++count.no_room;
     Keep(slot, publish_, now_ms);
   }
-  CountPublish(now_ms);
+  CountPublish();
   SendAcks();
   return true;
 }
@@ -92,16 +92,17 @@ size_t MqttServerConnection::OnLargePublish(const MqttFrame& head, std::string_v
   MqttFault malformed;
   const bool readable = DecodeMqtt(known, level_, MqttSender::kClient, &publish_, &malformed);
   if (readable && !publish_.topic.empty()) {
-    server_.host().NotTaken(PublicationOf(publish_, publish_.dup), MqttReason::kPacketTooLarge, why);
+    MqttPublication publication = PublicationOf(publish_, publish_.dup);
+    publication.missing = size - head.header_size - wanted;
+    server_.host().NotTaken(publication, MqttReason::kPacketTooLarge, why);
   }
   if (!readable || level_ == MqttLevel::k5) {
     Fault(level_ == MqttLevel::k5 ? fault : malformed, now_ms);
     return 0;
   }
   MqttSessionFigures& count = server_.count();
-  ++count.packet_too_large;
   ++count.publishes_refused;
-  CountPublish(now_ms);
+  CountPublish();
   if (publish_.qos > 0) {
     MqttInbound& inbound = session_->inbound;
     const uint32_t digest = ExtendCrc32c(ExtendCrc32c(Crc32c(publish_.topic), std::string_view("", 1)), publish_.payload);

@@ -48,6 +48,7 @@ struct MqttPublication {
   uint8_t qos = 0;
   bool dup = false, retain = false, will = false;
   const MqttProperties& properties;     // empty at 3.1.1; a message expiry interval is what is left of it, 0: it is over
+  size_t missing = 0;                   // bytes of the payload that are not here: of one that is larger than is taken
 };
 
 // What the host does with a publication at once.

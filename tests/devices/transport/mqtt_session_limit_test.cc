@@ -58,6 +58,38 @@ TEST_F(MqttLimitTest, ARateOfAllTogetherIsKeptByPausingWhoeverComes) {
   EXPECT_FALSE(v5.closing() || v311.closing());
 }
 
+TEST_F(MqttLimitTest, ARateOfAllTogetherIsSharedByAllWhoWait) {
+  options.total_publishes_per_second = 10;
+  Connect();
+  for (int id = 1; id <= 1000; ++id) v5.Publish("sluice/v1/d1/telemetry", "x", 0, 0);
+  v311.PublishSale("1", 1);   // behind a flood that is older
+  Pass(250);
+  EXPECT_TRUE(std::any_of(host.publications.begin(), host.publications.end(), [](const auto& it) { return it.qos == 1; }));
+  const size_t before = host.publications.size();
+  for (int i = 0; i < 100; ++i) Pass(20);
+  EXPECT_NEAR(static_cast<double>(host.publications.size() - before), 20.0, 1.0);
+}
+
+TEST_F(MqttLimitTest, LargePublishesKeepToTheRates) {
+  options.max_packet_bytes = 1024;
+  options.total_publishes_per_second = 10;
+  Connect();
+  std::string bytes;
+  const std::string payload(1010, 'x');   // its head is all of it
+  EncodeMqtt(MqttPublish{.topic = "sluice/v1/d1/sale", .payload = payload}, MqttLevel::k311, &bytes);
+  std::string many;
+  for (int i = 0; i < 30; ++i) many += bytes;
+  many += FromHex("c000");
+  v311.SendBytes(many);
+  EXPECT_EQ(host.not_taken.size(), 10u);
+  v5.PublishSale("1", 1);
+  Pass(250);
+  EXPECT_EQ(host.publications.size(), 1u) << "they left nothing owing to others";
+  for (int i = 0; i < 30; ++i) Pass(100);
+  EXPECT_EQ(host.not_taken.size(), 30u);
+  EXPECT_THAT(v311.Take(), ElementsAre("PINGRESP")) << "what stands behind the last one is found";
+}
+
 TEST_F(MqttLimitTest, APacketTooLargeIsRefusedBeforeItsBodyComes) {
   options.max_packet_bytes = 2048;
   Connect();
@@ -100,7 +132,8 @@ TEST_F(MqttLimitTest, ALargePublishOf311IsAcknowledgedToldOfAndPassedOver) {
     host.publications.clear();
     safe_until = 0;
   }
-  EXPECT_EQ(server().figures().packet_too_large, 3u);
+  EXPECT_EQ(server().figures().publishes_refused, 3u);
+  EXPECT_EQ(server().figures().packet_too_large, 0u) << "nothing was closed";
   // One whose head is wrong is no publish.
   v311.SendHex("32 fe0f 0001 2b 0005 31");   // topic "+"
   v311.SendBytes(std::string(2048, 'x'));

@@ -73,9 +73,13 @@ absl::Status Store::OpenWriter() {
   // was refused may still be found, but only where it is durable.
   PosixFileSystem machine;
   FileSystem& files = options_.files != nullptr ? *options_.files : machine;
-  for (const char* suffix : {"", "-wal"}) {
-    if (const auto file = files.Open(options_.path + suffix, FileSystem::Mode::kRead); file.ok()) (*file)->DropCache();
+  if (const auto log = files.Open(options_.path + "-wal", FileSystem::Mode::kRead); log.ok()) (*log)->DropCache();
+  // The database's own handle stays open for as long as there are connections: closing any would end SQLite's locks on the file,
+  // of which a process has one set (fcntl(2)), and the next one who closes it elsewhere would take the log away under us.
+  if (database_ == nullptr) {
+    if (auto file = files.Open(options_.path, FileSystem::Mode::kRead); file.ok()) database_ = *std::move(file);
   }
+  if (database_ != nullptr) database_->DropCache();
   ASSIGN_OR_RETURN(std::unique_ptr<Connection> writer, Connection::Open(options_.path, true, options_.cache_kib));
   int64_t ignored = 0;
   Transaction transaction(*writer, ignored);

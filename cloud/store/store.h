@@ -131,6 +131,7 @@ class Store {
 
   const StoreOptions options_;
   UniqueFd lock_;
+  std::unique_ptr<File> database_;          // guarded by write_mutex_; closed after the connections, see OpenWriter
   std::vector<std::function<void()>> listeners_;
 
   std::mutex write_mutex_;

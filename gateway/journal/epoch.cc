@@ -38,7 +38,7 @@ void JournalImpl::ChangeEpoch(Lock& lock) {
   } else {
     new_epoch_->epoch.ordinal = epoch_.ordinal + 1;
     new_epoch_->epoch.gateway = epoch_.gateway;
-    status = BeginSegment(lock, new_epoch_->epoch, Prefer::kAnother);
+    status = BeginSegment(lock, new_epoch_->epoch);
   }
   if (status.ok()) TakeEpoch(new_epoch_->epoch, &unmet);
   FAIL_POINT("journal.epoch_begun");

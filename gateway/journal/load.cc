@@ -295,7 +295,9 @@ absl::StatusOr<std::shared_ptr<Segment>> JournalImpl::CreateSegment() {
   const std::string temporary = StrCat(segment->path, ".new");
   ASSIGN_OR_RETURN(segment->file, files_.Open(temporary, FileSystem::Mode::kCreateNew));
   // Real zeros, not a hole: overwriting them later changes no metadata, and a full disk cannot take them back.
-  const std::string zeros(256u << 10, '\0');
+  // Block by block: a kernel with large folios keeps the page cache as it was filled, and counts all of a folio as written where
+  // a record of it is.
+  const std::string zeros(kBlockBytes, '\0');
   absl::Status status;
   for (uint64_t offset = 0; offset < segment->size && status.ok();) {
     const size_t want = std::min<uint64_t>(zeros.size(), segment->size - offset);

@@ -38,6 +38,7 @@ std::string DoubtAbout(std::string_view certificate_pem, std::string_view author
   if (sk_X509_num(chain.get()) == 0) return "no PEM certificate";
   const Owned<X509_STORE> store(X509_STORE_new());
   for (int i = 0; i < sk_X509_num(authorities.get()); ++i) X509_STORE_add_cert(store.get(), sk_X509_value(authorities.get(), i));
+  X509_STORE_set_flags(store.get(), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);   // as gRPC verifies
   const Owned<X509_STORE_CTX> context(X509_STORE_CTX_new());
   std::string doubt;
   if (X509_STORE_CTX_init(context.get(), store.get(), sk_X509_value(chain.get(), 0), chain.get()) != 1) {

@@ -145,6 +145,8 @@ class Handshake {
     const Owned<EVP_PKEY> key(PEM_read_bio_PrivateKey(pem.get(), nullptr, NoPassword, nullptr));
     if (key == nullptr || SSL_CTX_use_PrivateKey(context_.get(), key.get()) != 1) return false;
     SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+    // As gRPC does: an intermediate authority in the trust file is trusted by itself.
+    X509_STORE_set_flags(SSL_CTX_get_cert_store(context_.get()), X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST);
     // Called when the server asks for a certificate.
     SSL_CTX_set_cert_cb(context_.get(), [](SSL*, void* self) { return static_cast<Handshake*>(self)->asked_ = true, 1; }, this);
     ssl_.reset(SSL_new(context_.get()));

@@ -63,8 +63,8 @@ void DescribeSerial(Visitor& v, Serial& c) {
   v.Section("rs485", [&] {
     v.Flag("enabled", c.rs485.enabled);
     v.Flag("rts_on_send", c.rs485.rts_on_send);
-    v.Integer("delay_before_send_ms", c.rs485.delay_before_send_ms, 0, 1000);
-    v.Integer("delay_after_send_ms", c.rs485.delay_after_send_ms, 0, 1000);
+    v.Integer("delay_before_send_ms", c.rs485.delay_before_send_ms, 0, 100);
+    v.Integer("delay_after_send_ms", c.rs485.delay_after_send_ms, 0, 100);
   });
 }
 

@@ -139,6 +139,20 @@ MqttServerSession* MqttServer::NewSession(MqttServerDevice& device, std::string_
   return session;
 }
 
+// What absent devices have left must not keep one out that is here.
+bool MqttServer::EvictOfTheGreediest(int64_t now_ms) {
+  const std::string* greediest = nullptr;
+  size_t most = 0;
+  for (const auto& [name, device] : devices_) {
+    const auto absent = static_cast<size_t>(std::count_if(device->sessions.begin(), device->sessions.end(),
+                                                          [](const auto* session) { return session->connection == nullptr; }));
+    if (absent <= most) continue;
+    most = absent;
+    greediest = &name;
+  }
+  return greediest != nullptr && EvictOne(std::string(*greediest), now_ms);
+}
+
 bool MqttServer::EvictOne(const std::string& device, int64_t now_ms) {
   MqttServerSession* oldest = nullptr;
   for (MqttServerSession* session : DeviceOf(device).sessions) {
@@ -188,6 +202,7 @@ MqttServer::Attached MqttServer::Attach(MqttServerConnection& connection, std::s
     };
     while (device_full() || figures_.sessions >= options_.max_sessions) {
       if (EvictOne(identity->device, now_ms) || (device_full() && DropOldest(identity->device, now_ms))) continue;
+      if (!device_full() && EvictOfTheGreediest(now_ms)) continue;
       ForgetIfEmpty(DeviceOf(identity->device));
       return Attached::kTooMany;
     }

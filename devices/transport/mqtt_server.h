@@ -107,6 +107,8 @@ class MqttServer final : public MqttSessions {
   void End(MqttServerSession& session, int64_t now_ms);
   // Ends the session that is longest without a connection. False: all have one.
   bool EvictOne(const std::string& device, int64_t now_ms);
+  // The same of the device that has most without a connection. False: every session has one.
+  bool EvictOfTheGreediest(int64_t now_ms);
   // Ends the connection that came first; its session may stay. False: there is none.
   bool DropOldest(const std::string& device, int64_t now_ms);
   void PublishWill(MqttServerSession& session, int64_t now_ms);

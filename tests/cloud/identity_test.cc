@@ -40,6 +40,7 @@ TEST(IdentityTest, WantsExactlyOneUriOfTheTrustDomain) {
   EXPECT_EQ(IdentityOf({ada, ada}, "a").status().code(), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(IdentityOf({ada}, "b").status().code(), absl::StatusCode::kUnauthenticated);
   EXPECT_EQ(IdentityOf({ada}, "a.").status().code(), absl::StatusCode::kUnauthenticated);
+  EXPECT_EQ(IdentityOf({"spiffe://a.evil/operator/ada"}, "a").status().code(), absl::StatusCode::kUnauthenticated);
 }
 
 }  // namespace

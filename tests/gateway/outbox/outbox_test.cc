@@ -109,6 +109,21 @@ TEST_F(OutboxTest, BulkBeyondTheQuotaBecomesOneGap) {
   EXPECT_EQ(outbox_->counters()["dropped_bulk"], static_cast<int64_t>(bulk.front().last));
 }
 
+// R9: a cloud that was restored must be asked about it.
+TEST_F(OutboxTest, AnEpochThatIsAcknowledgedStaysKnown) {
+  Open();
+  const EpochId first = journal_->epoch().id;
+  for (int i = 0; i < 5; ++i) Append(Queue::kInventory);
+  SpillAll(Queue::kInventory);
+  outbox_->Acknowledge(Queue::kInventory, first, 5);
+  Restart();
+  const auto held = outbox_->HeldEpochs(Queue::kInventory);
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_EQ(held[0].epoch.id, first);
+  EXPECT_EQ(held[0].last, 5u);
+  EXPECT_EQ(held[0].acked_to, 5u);
+}
+
 TEST_F(OutboxTest, CriticalEventsPastTheQuotaArePushedBackNotDropped) {
   options_.quota_bytes = 2 << 20;
   options_.memory_bytes = 256 << 10;

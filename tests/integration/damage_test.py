@@ -181,7 +181,9 @@ class Damage(StackTest):
         stack = self.collect(clean=self.dice.random() < 0.3)
         every = self.files(stack)
         for turn in range(DAMAGES):
-            chosen = self.dice.sample(every, self.dice.choice([1, 2, 2, 3]))
+            # Of three, newest segment, positions and their copy may be all: nothing tells then where the last run ended
+            # (gateway/journal/FORMAT.md, "Downsides").
+            chosen = self.dice.sample(every, self.dice.choice([1, 2, 2]))
             ways = [(name, self.dice.choice(ALL)) for name in chosen]
             what = f"{turn}: " + ", ".join(f"{name} {way.__name__}" for name, way in ways)
             with self.subTest(what=what):

@@ -9,6 +9,14 @@
 #include "devices/transport/mqtt_topic.h"
 
 namespace sluice::transport {
+namespace {
+
+// What tells a repetition from another publish. The zero, which no topic has, tells "a/1" = "2" from "a/" = "12".
+uint32_t DigestOf(const MqttPublish& publish) {
+  return ExtendCrc32c(ExtendCrc32c(Crc32c(publish.topic), std::string_view("", 1)), publish.payload);
+}
+
+}  // namespace
 
 // False: stays in the input until there is room.
 bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
@@ -27,8 +35,7 @@ bool MqttServerConnection::OnPublish(const MqttFrame& frame, int64_t now_ms) {
   }
   MqttInbound& inbound = session_->inbound;
   MqttSessionFigures& count = server_.count();
-  // The zero, which no topic has, tells "a/1" = "2" from "a/" = "12".
-  const uint32_t digest = ExtendCrc32c(ExtendCrc32c(Crc32c(publish_.topic), std::string_view("", 1)), publish_.payload);
+  const uint32_t digest = DigestOf(publish_);
   uint16_t slot = 0;
   const MqttInbound::Arrival arrival = inbound.Arrived(publish_.packet_id, publish_.qos, publish_.dup, digest, &slot);
   if (arrival == MqttInbound::Arrival::kFull) {
@@ -105,7 +112,7 @@ size_t MqttServerConnection::OnLargePublish(const MqttFrame& head, std::string_v
   CountPublish();
   if (publish_.qos > 0) {
     MqttInbound& inbound = session_->inbound;
-    const uint32_t digest = ExtendCrc32c(ExtendCrc32c(Crc32c(publish_.topic), std::string_view("", 1)), publish_.payload);
+    const uint32_t digest = DigestOf(publish_);
     uint16_t slot = 0;
     switch (inbound.Arrived(publish_.packet_id, publish_.qos, publish_.dup, digest, &slot)) {
       case MqttInbound::Arrival::kFull:
